@@ -1,0 +1,1 @@
+"""Runs of a protocol and the report on them; `experiments/reproduce.py` calls both."""

@@ -1,0 +1,1 @@
+"""Ten computer-vision papers as pure JAX/Flax functions."""

@@ -1,0 +1,161 @@
+"""The config fields that all methods share, and what of a config shapes training.
+
+A config file (`configs/<method>.py`) starts from `base`, adds the method's own numbers
+and ends with `finish`, which applies the variant and locks the result.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+
+from jaxvision.errors import UserError
+
+SCHEDULE = {
+  "name": "constant",  # constant, step, multistep, cosine, linear
+  "unit": "epochs",  # of warmup, every and boundaries: epochs or steps
+  "warmup": 0.0,  # the rate rises linearly from 0 over this long
+  "every": 1.0,  # step: multiply by `factor` once in this long
+  "boundaries": (),  # multistep: multiply by `factor` at each of these
+  "factor": 0.1,
+  "final": 0.0,  # cosine, linear: the last rate as a fraction of the first
+}
+OPTIMIZER = {
+  "name": "sgd",  # sgd, adam, adamw
+  "learning_rate": 0.1,
+  "momentum": 0.9,  # sgd
+  "nesterov": False,
+  "dampened": False,  # sgd: v <- m v + (1 - m) g, as Hinton et al. (2012)
+  "momentum_start": -1.0,  # sgd: if >= 0, momentum rises from here linearly ...
+  "momentum_epochs": 0.0,  # ... over this long
+  "b1": 0.9,
+  "b2": 0.999,
+  "eps": 1e-8,
+  "weight_decay": 0.0,  # sgd, adam: added to the gradient; adamw: decoupled
+  "decay": ((".*kernel", True),),  # (path pattern, decayed or not); first match rules
+  "groups": (),  # (path pattern, {field of these: value}); first match rules
+  "freeze": (),  # path patterns of parameters that never change
+  "clip_norm": 0.0,  # global norm of all gradients; 0 is off
+  "max_norm": 0.0,  # squared norm of a unit's incoming weights; 0 is off
+  "accumulate": 1,  # micro-batches per optimizer step
+  "schedule": SCHEDULE,
+}
+SHARED = {
+  "method": "",
+  "variant": "",
+  "seed": 0,  # of parameters, order of data, every random draw
+  "seeds": 1,  # runs: seed, seed + 1, ...
+  "dtype": "float32",  # of the computation: float32 or bfloat16; state stays float32
+  "per_dispatch": 1,  # steps in one call of the compiled program
+  "inherit": "last",  # what the next stage takes of the one before: last or best
+  "insert": (),  # {"at": path pattern, "kind": ..., its fields}: layers.transforms
+  "optimizer": OPTIMIZER,
+  "ema": {"decay": 0.0},  # of parameters and batch statistics; 0 is off
+  "mesh": {
+    "data": -1,  # devices that split the batch only; -1 is all that are left
+    "fsdp": 1,  # devices that split the batch and the parameters too
+    "rules": (),  # (path pattern, "replicated" or "fsdp"), before the default, fsdp
+  },
+  "checkpoint": {
+    "every": 1000,  # steps between two, beside those at evaluations; 0 is at the end
+    "keep": 2,  # latest ones kept, beside the best
+  },
+  "eval": {
+    "every": 1000,  # steps between two evaluations on the validation split
+    "batch_size": 500,
+    "checkpoint": "last",  # eval, predict, export: last or best
+    "split": "test",  # --mode=eval
+  },
+  "log": {
+    "every": 100,  # steps between two lines of training logs
+    "tensorboard": False,  # needs pip install "jaxvision[tb]"
+    "profile_steps": 0,  # traced by jax.profiler into DIR/profile
+    "figures": True,
+  },
+}
+IMAGES = {
+  "name": "fashion_mnist|digits",  # the first that is available; see data.images
+  "folder": "",  # of prepared TFDS data sets; empty is TFDS's own default
+  "limit": 0,  # training images, a seeded subset; 0 is all
+  "label_noise": 0.0,  # fraction of training labels that become uniformly random
+  "validation": 5000,  # training images held out; a fraction if below 1
+  "size": 0,  # resize to size x size; 0 keeps the native size
+  "seed": 0,  # of subset, noise and hold-out
+  "resident_bytes": 2**29,  # a split below this is kept on the devices
+}
+# Keys that may change between two runs over one work directory.
+NOT_TRAINING = (
+  "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
+  "data.folder", "data.resident_bytes",
+)  # fmt: skip
+
+
+def base(method: str) -> ConfigDict:
+  """Returns the shared fields, unlocked, for a config file to add its own to."""
+  config = ConfigDict(SHARED)
+  config.method = method
+  return config
+
+
+def images(**fields: object) -> ConfigDict:
+  """Returns the fields of an image data set, some of them changed."""
+  config = ConfigDict(IMAGES)
+  config.update(fields)
+  return config
+
+
+def finish(
+  config: ConfigDict, variant: str, variants: Mapping[str, Mapping[str, object]]
+) -> ConfigDict:
+  """Applies variants, "a" or "a,b" in this order, and locks the config.
+
+  Args:
+    config: from `base`, with the method's own fields.
+    variant: what stands behind the colon of `--config=FILE:VARIANT`.
+    variants: {name: {"dotted.key": value}}.
+
+  Raises:
+    UserError: no such variant.
+  """
+  for name in filter(None, variant.split(",")):
+    if name not in variants:
+      raise UserError(
+        f"{config.method} has no variant {name!r}; it has {', '.join(variants)}."
+      )
+    with config.unlocked():
+      config.update_from_flattened_dict(dict(variants[name]))
+  config.variant = variant
+  return config.lock()
+
+
+def flat(config: ConfigDict) -> dict[str, object]:
+  """Returns {"dotted.key": value} of all leaves."""
+  leaves = {}
+  for key, value in config.items():
+    if isinstance(value, ConfigDict):
+      leaves.update({f"{key}.{k}": v for k, v in flat(value).items()})
+    else:
+      leaves[key] = value
+  return leaves
+
+
+def fingerprint(config: ConfigDict, **facts: object) -> dict[str, str]:
+  """Returns {key: value} of all that shapes training; a checkpoint carries it.
+
+  Args:
+    config: of the run.
+    **facts: what else shapes training, such as the name of the data set found.
+  """
+  shaping = {
+    f"config.{key}": value
+    for key, value in flat(config).items()
+    if not any(key == k or key.startswith(f"{k}.") for k in NOT_TRAINING)
+  }
+  return {key: json.dumps(v, default=str) for key, v in {**shaping, **facts}.items()}
+
+
+def digest(marks: Mapping[str, str]) -> str:
+  """Returns twelve hex digits of a fingerprint."""
+  text = json.dumps(dict(marks), sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:12]

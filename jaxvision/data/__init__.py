@@ -1,0 +1,1 @@
+"""Data sets, readers and writers of files, batches."""

@@ -1,0 +1,1 @@
+"""Pure losses: arrays in, one value an example out."""

@@ -1,0 +1,125 @@
+"""Images of a classifier: read, batched, kept on the devices, predicted, written."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxvision.data import batches as batch_lib
+from jaxvision.data import images
+from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
+from jaxvision.errors import UserError
+from jaxvision.train import files
+from jaxvision.typing import Array, PyTree
+from jaxvision.viz import predictions
+
+
+def load(config: ConfigDict, *, abstract: bool = False) -> ImageDataset:
+  """Reads the images that `config.data` names, or only their shapes."""
+  read = images.abstract_images if abstract else images.load_images
+  return read(config.data)
+
+
+def expected_files(config: ConfigDict) -> tuple[str, ...]:
+  """Says which files are expected where."""
+  return images.expected_files(config.data)
+
+
+def inputs(data: ImageDataset) -> jax.ShapeDtypeStruct:
+  """The spec of one image with a batch axis of 1."""
+  train = data.splits["train"]
+  return jax.ShapeDtypeStruct((1, *train.shape), train.dtype)
+
+
+def as_float(image: Any) -> Any:
+  """Turns uint8 images into float32 in [0, 1]; floats, and specs of them, pass."""
+  if isinstance(image, jax.ShapeDtypeStruct):
+    return jax.ShapeDtypeStruct(image.shape, jnp.float32)
+  return image.astype(jnp.float32) / 255 if image.dtype == jnp.uint8 else image
+
+
+def is_resident(split: Examples, config: ConfigDict) -> bool:
+  """Whether a split is small enough to stay on the devices."""
+  size = np.dtype(split.dtype).itemsize * int(np.prod(split.shape)) * len(split)
+  return size <= config.data.resident_bytes
+
+
+def resident(split: Examples) -> PyTree:
+  """A whole split as arrays, or as their specs if it is abstract."""
+  if isinstance(split, AbstractExamples):
+    return _specs(split, len(split))
+  return split[np.arange(len(split))]
+
+
+def batch_spec(split: Examples, size: int, *, resident: bool) -> PyTree:
+  """Specs of a training batch: row numbers of resident data, or the examples."""
+  if resident:
+    return jax.ShapeDtypeStruct((size,), jnp.int32)
+  return _specs(split, size)
+
+
+def _specs(split: Examples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+  return {
+    "image": jax.ShapeDtypeStruct((size, *split.shape), split.dtype),
+    "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+  }
+
+
+def examples(frozen: PyTree, batch: PyTree) -> dict[str, Array]:
+  """The batch itself, or the rows of the resident data that it numbers."""
+  if "data" not in frozen:
+    return batch
+  return jax.tree.map(
+    lambda x: x.at[batch].get(mode="promise_in_bounds"), frozen["data"]
+  )
+
+
+def split_batches(
+  config: ConfigDict, data: ImageDataset, split: str
+) -> Iterator[dict[str, np.ndarray]]:
+  """This process's rows of a split, in batches of one shape with a mask."""
+  if split not in data.splits:
+    raise UserError(
+      f"config.eval.split is {split!r}; {data.name} has {', '.join(data.splits)}."
+    )
+  examples_, size = data.splits[split], config.eval.batch_size
+  rank, count = jax.process_index(), jax.process_count()
+  return batch_lib.padded_batches(examples_, size, rank=rank, count=count)
+
+
+def whole_batches(
+  config: ConfigDict, examples_: Examples
+) -> Iterator[dict[str, np.ndarray]]:
+  """All rows, the same in every process, in batches of one shape with a mask."""
+  return batch_lib.padded_batches(examples_, config.eval.batch_size)
+
+
+def reader(data: ImageDataset) -> Callable[[Sequence[str]], Iterator]:
+  """Returns a method's `read`: image files, or folders of them, in the data's shape."""
+  shape = data.splits["train"].shape
+  return lambda paths: images.read_images(paths, shape)
+
+
+def writer(data: ImageDataset) -> Callable[..., None]:
+  """Returns a method's `write`: `predictions.json` and a figure of the classes."""
+
+  def write(
+    inputs: Mapping[str, PyTree], outputs: Mapping[str, PyTree], folder: Path
+  ) -> None:
+    chances = {k: np.asarray(v["probabilities"]) for k, v in outputs.items()}
+    rows = {k: _top(chance, data.classes) for k, chance in chances.items()}
+    files.write_json(folder / "predictions.json", rows)
+    shown = {k: np.asarray(v) for k, v in inputs.items()}
+    figure = folder / "predictions.png"
+    predictions.draw_predictions(shown, chances, data.classes, figure)
+
+  return write
+
+
+def _top(chance: np.ndarray, classes: Sequence[str], count: int = 5) -> dict:
+  best = np.argsort(-chance)[:count]
+  return {classes[i]: round(float(chance[i]), 6) for i in best}

@@ -1,0 +1,1 @@
+"""Pure metrics: sums and counts that add over shards, or rankings."""

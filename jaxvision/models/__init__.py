@@ -1,0 +1,52 @@
+"""Networks as Flax Linen modules, and `build` for making one from a config."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+from flax.core import FrozenDict
+from ml_collections import ConfigDict
+
+from jaxvision.errors import UserError
+from jaxvision.models.cnn import CNN
+from jaxvision.models.mlp import MLP
+
+MODELS: dict[str, type[nn.Module]] = {
+  "cnn": CNN,
+  "mlp": MLP,
+}
+
+
+def build(config: Mapping[str, Any] | ConfigDict) -> nn.Module:
+  """Makes the network that a config describes.
+
+  Args:
+    config: "name", one of `MODELS`, and any fields of that module.
+
+  Raises:
+    UserError: an unknown name or field.
+  """
+  fields = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+  name = fields.pop("name", None)
+  if name not in MODELS:
+    raise UserError(
+      f"config.model.name is {name!r}; choose one of {', '.join(MODELS)}."
+    )
+  own = [field.name for field in dataclasses.fields(MODELS[name])]
+  known = [field for field in own if field not in ("name", "parent")]
+  unknown = sorted(set(fields) - set(known))
+  if unknown:
+    raise UserError(
+      f"config.model has {unknown[0]!r}, which {name} lacks; it has {', '.join(known)}."
+    )
+  return MODELS[name](**{field: _frozen(value) for field, value in fields.items()})
+
+
+def _frozen(value: Any) -> Any:
+  """Makes a config's lists and dictionaries hashable, as a static module must be."""
+  if isinstance(value, Mapping):
+    return FrozenDict({k: _frozen(v) for k, v in value.items()})
+  if isinstance(value, list | tuple):
+    return tuple(map(_frozen, value))
+  return value
