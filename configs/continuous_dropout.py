@@ -22,12 +22,16 @@ BASELINES = {
   "standout": {"mask.kind": "none", "model.dense": "standout"},
   "dropconnect": {"mask.kind": "none", "model.dense": "dropconnect"},
 }
+# One mask value for a part of the image CNN's maps (b, h, w, c): `:cnn,per_map`.
 GRANULARITY = {
-  # The image CNN's maps are (b, h, w, c).
-  "per_row": {"mask.broadcast_axes": (2, 3)},
-  "per_map": {"mask.broadcast_axes": (1, 2)},
-  "per_sample": {"mask.broadcast_axes": (1, 2, 3)},
-  "per_batch": {"mask.broadcast_axes": (0, 1, 2, 3)},
+  f"per_{part}": {"mask.at": "relu[12]", "mask.broadcast_axes": axes}
+  for part, axes in {
+    "element": (),
+    "row": (2, 3),
+    "map": (1, 2),
+    "sample": (1, 2, 3),
+    "batch": (0, 1, 2, 3),
+  }.items()
 }
 CNN = {
   "model": {
@@ -35,14 +39,15 @@ CNN = {
     "dense": "plain", "dense_options": {},
   },
   "input_mask.kind": "none",
-  "epochs": 6,
+  "epochs": 6.0,
   "mask.at": "relu_dense",
+  "dependence.at": ("relu_dense",),
 }  # fmt: skip
 # 9(d) of the specification: few images, noisy labels, where masks earn their keep.
 LABEL_NOISE = {
   "data.limit": 2000,
   "data.label_noise": 0.3,
-  "epochs": 40,
+  "epochs": 40.0,
   "eval.every": 200,
   "optimizer.learning_rate": 0.02,
   "optimizer.schedule.name": "step",
@@ -52,8 +57,8 @@ LABEL_NOISE = {
 # The MNIST recipe that the authors' Theano code holds (after Hinton et al., 2012).
 PAPER = {
   "data.name": "mnist",
-  "data.validation": 10000,
-  "epochs": 3000,
+  "data.validation": 10000.0,
+  "epochs": 3000.0,
   "model.initializer": "glorot_uniform",
   "mask.std": 0.5,
   "mask.rescale": "test",
@@ -82,7 +87,7 @@ VARIANTS = {
 def get_config(variant: str = ""):
   config = shared.base("continuous_dropout")
   config.data = shared.images()
-  config.epochs = 12
+  config.epochs = 12.0
   config.batch_size = 100
   config.model = dict(
     name="mlp", hidden=(800, 800), activation="relu", initializer="he_normal",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
+from jaxvision.data import images as image_sets
 from jaxvision.errors import UserError
 
 SCHEDULE = {
@@ -74,16 +75,6 @@ SHARED = {
     "figures": True,
   },
 }
-IMAGES = {
-  "name": "fashion_mnist|digits",  # the first that is available; see data.images
-  "folder": "",  # of prepared TFDS data sets; empty is TFDS's own default
-  "limit": 0,  # training images, a seeded subset; 0 is all
-  "label_noise": 0.0,  # fraction of training labels that become uniformly random
-  "validation": 5000,  # training images held out; a fraction if below 1
-  "size": 0,  # resize to size x size; 0 keeps the native size
-  "seed": 0,  # of subset, noise and hold-out
-  "resident_bytes": 2**29,  # a split below this is kept on the devices
-}
 # Keys that may change between two runs over one work directory.
 NOT_TRAINING = (
   "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
@@ -100,7 +91,7 @@ def base(method: str) -> ConfigDict:
 
 def images(**fields: object) -> ConfigDict:
   """Returns the fields of an image data set, some of them changed."""
-  config = ConfigDict(IMAGES)
+  config = ConfigDict(image_sets.DEFAULTS)
   config.update(fields)
   return config
 
@@ -123,10 +114,20 @@ def finish(
       raise UserError(
         f"{config.method} has no variant {name!r}; it has {', '.join(variants)}."
       )
-    with config.unlocked():
-      config.update_from_flattened_dict(dict(variants[name]))
+    for key, value in variants[name].items():
+      _set(config, key, value)
   config.variant = variant
   return config.lock()
+
+
+def _set(config: ConfigDict, key: str, value: object) -> None:
+  """Sets an existing dotted key; a mapping replaces all below it."""
+  parent, _, last = key.rpartition(".")
+  for name in filter(None, parent.split(".")):
+    config = config[name]
+  if last not in config:
+    raise UserError(f"a variant sets config.{key}, which the config lacks.")
+  config[last] = ConfigDict(value) if isinstance(value, Mapping) else value
 
 
 def flat(config: ConfigDict) -> dict[str, object]:

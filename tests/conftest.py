@@ -12,7 +12,7 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
 from jaxtyping import install_import_hook  # noqa: E402
 
 # Before the package is imported: beartype checks every annotated shape and type.
-install_import_hook("jaxvision", "beartype.beartype")
+install_import_hook("jaxvision", "typechecking.checked")
 
 import pathlib  # noqa: E402
 

@@ -1,31 +1,23 @@
 """Fashion-MNIST: prepared without TensorFlow, read by name, never half-written."""
 
 import functools
-import gzip
-import hashlib
 import http.server
+import itertools
 import pathlib
-import struct
 import threading
 import time
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from ml_collections import ConfigDict
+from image_support import make_config, rows, unplug, write_idx
 
+from jaxvision import interruption
 from jaxvision.data import decoded_cache, fashion_mnist, images, network
 from jaxvision.data.examples import ArrayExamples, SourceExamples, Unavailable
 from jaxvision.errors import UserError
 
 COUNTS = {"train": 31, "test": 12}
-
-
-def write_idx(path, array):
-  header = struct.pack(">BBBB", 0, 0, 8, array.ndim)
-  data = header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-  path.write_bytes(gzip.compress(data))
-  return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
@@ -46,30 +38,10 @@ def tiny(tmp_path, monkeypatch):
   return arrays
 
 
-@pytest.fixture
-def offline(monkeypatch):
-  def fail(*args, **kwargs):
-    raise OSError("no network")
-
-  monkeypatch.setattr(network.urllib.request, "urlopen", fail)
-
-
 def load(tmp_path, resident_bytes=2**29):
   return fashion_mnist.load_fashion_mnist(
     str(tmp_path / "data"), size=0, resident_bytes=resident_bytes
   )
-
-
-def rows(batch):
-  """Examples as a sorted list: TFDS stores them in an order of its own."""
-  image = batch["image"].reshape(len(batch["label"]), -1)
-  return sorted(
-    (int(n), i.tobytes()) for n, i in zip(batch["label"], image, strict=True)
-  )
-
-
-def leftovers(folder):
-  return [str(p) for p in pathlib.Path(folder).rglob("*") if p.is_file()]
 
 
 def test_prepared_files_hold_every_example(tmp_path, tiny):
@@ -172,20 +144,23 @@ def test_a_damaged_file_is_named_and_nothing_is_written(tmp_path, tiny, name, da
   assert not list((tmp_path / "data").rglob("*"))
 
 
-def test_without_files_and_network_it_is_unavailable_at_once(tmp_path, tiny, offline):
+def test_without_files_and_network_it_is_unavailable_at_once(
+  tmp_path, tiny, monkeypatch
+):
+  unplug(monkeypatch)
   next((tmp_path / "files").iterdir()).unlink()  # one missing is as good as all
   start = time.monotonic()
   with pytest.raises(Unavailable, match="dataset-fashion-mnist") as error:
     load(tmp_path)
   assert time.monotonic() - start < 3
   assert str(tmp_path / "files") in str(error.value)
-  assert not leftovers(tmp_path / "data")
+  assert not list((tmp_path / "data").rglob("*"))
 
 
-def test_digits_stand_in_and_the_note_says_so(tmp_path, tiny, offline, monkeypatch):
+def test_digits_stand_in_and_the_note_says_so(tmp_path, tiny, monkeypatch):
+  unplug(monkeypatch)
   monkeypatch.setenv(fashion_mnist.ENVIRONMENT, str(tmp_path / "nowhere"))
-  config = ConfigDict(images.DEFAULTS)
-  config.folder = str(tmp_path / "data")
+  config = make_config(folder=str(tmp_path / "data"))
   dataset = images.load_images(config)
   assert dataset.name == "digits" and dataset.splits["train"].shape == (8, 8, 1)
   assert dataset.note.startswith("digits instead: fashion_mnist is not prepared in")
@@ -193,8 +168,7 @@ def test_digits_stand_in_and_the_note_says_so(tmp_path, tiny, offline, monkeypat
 
 
 def test_a_damaged_file_is_not_passed_over(tmp_path, tiny):
-  config = ConfigDict(images.DEFAULTS)
-  config.folder = str(tmp_path / "data")
+  config = make_config(folder=str(tmp_path / "data"))
   (tmp_path / "files" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"")
   with pytest.raises(UserError, match="t10k-labels"):
     images.load_images(config)
@@ -242,6 +216,19 @@ def test_a_refusal_is_an_answer_and_silence_is_not(server, monkeypatch):
   with pytest.raises(Unavailable, match="cannot be reached"):
     network.require_server(server, what="it is missing", timeout=0.2)
   assert time.monotonic() - start < 2
+
+
+def test_an_interrupted_preparation_leaves_nothing(tmp_path, tiny, monkeypatch):
+  calls = itertools.count()
+
+  def check():
+    if next(calls) == 20:
+      raise interruption.Interrupted
+
+  monkeypatch.setattr(interruption, "check", check)
+  with pytest.raises(interruption.Interrupted):
+    load(tmp_path)
+  assert not list((tmp_path / "data").rglob("*"))
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, tiny):

@@ -1,16 +1,13 @@
-"""Insertion of transforms by path rules, features by path, rules from configs."""
-
-import inspect
+"""Insertion of transforms behind places of a model, by path rules."""
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
-from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
-from jaxvision.layers import insertion, transforms
+from jaxvision.layers import insertion
 from jaxvision.layers.dropout import ContinuousDropout
 from jaxvision.layers.insertion import Inserted, Rule
 from jaxvision.layers.tap import Tap
@@ -58,10 +55,12 @@ class SetupBlock(nn.Module):
 class Twice(nn.Module):
   """Calls one module twice."""
 
+  place: type = Tap
+
   @nn.compact
   def __call__(self, x, train=False):
-    tap = Tap(name="tap")
-    return tap(x), tap(x)
+    place = self.place(name="place")
+    return place(x), place(x)
 
 
 class Encoder(nn.Module):
@@ -114,15 +113,16 @@ def test_no_rules_change_nothing():
 
 
 def test_each_place_has_its_own_variables_in_every_style_of_module():
-  inserted = Inserted(Net(), (scale_rule("block./relu"),))
+  inserted = Inserted(Net(), (scale_rule("block.|block./relu"),))
   variables = jax.jit(inserted.init)(RNGS, X)
   params = variables["params"]
   for i in range(4):
     chex.assert_trees_all_equal(params[f"block{i}"]["relu"], {"scale": {"scale": 2.0}})
-  assert "scale" not in params
+    assert set(params[f"block{i}"]) == {"dense", "relu", "scale"}
   _, changed = inserted.apply(variables, X, mutable=["counts"])
   # Once in init, once in apply: super().__call__ and remat do not insert twice.
-  assert_counted(changed, {f"block{i}/relu/scale/calls": 2 for i in range(4)})
+  paths = [f"block{i}{place}" for i in range(4) for place in ("", "/relu")]
+  assert_counted(changed, {f"{path}/scale/calls": 2 for path in paths})
 
 
 def test_insertion_computes_the_composed_function():
@@ -161,15 +161,18 @@ def test_gradients_reach_what_is_inserted():
 
 
 def test_a_module_called_twice_shares_variables_but_not_noise():
-  scaled = Inserted(Twice(), (scale_rule("tap", value=3.0),))
-  variables = scaled.init(RNGS, X)
-  assert_counted(variables, {"tap/scale/calls": 2})
-  chex.assert_trees_all_close(scaled.apply(variables, X), (3.0 * X, 3.0 * X))
-  noisy = Inserted(Twice(), (dropout_rule("tap"),))
+  for place in (Tap, SetupBlock):
+    scaled = Inserted(Twice(place), (scale_rule("place"),))
+    variables = scaled.init(RNGS, X)
+    assert_counted(variables, {"place/scale/calls": 2})
+    first, second = scaled.apply(variables, X)
+    plain, _ = Twice(place).apply(variables, X)
+    chex.assert_trees_all_close((first, second), (2.0 * plain, 2.0 * plain))
+  noisy = Inserted(Twice(), (dropout_rule("place"),))
   first, second = noisy.apply({}, X, train=True, rngs=RNGS)
   assert not jnp.array_equal(first, second)
-  _, values = insertion.features(noisy, {}, X, ["tap"], train=True, rngs=RNGS)
-  chex.assert_trees_all_equal(values["tap"], second)
+  _, values = insertion.features(noisy, {}, X, ["place"], train=True, rngs=RNGS)
+  chex.assert_trees_all_equal(values["place"], second)
 
 
 def test_dropout_differs_between_places_and_follows_train():
@@ -230,88 +233,3 @@ def test_places_and_insertions_are_listed_without_computing():
   expected = {"dropout": ["block0/relu", "block1/relu"], "scale": ["logits"]}
   for _ in range(2):  # nothing is cached between calls
     assert insertion.inserted_where(inserted, spec, train=True) == expected
-
-
-def test_features_are_the_values_after_insertion():
-  net = Net()
-  inserted = Inserted(net, (scale_rule("block./relu"),))
-  variables = inserted.init(RNGS, X)
-  names = ["block3/relu", "block1/relu", "block2"]
-  outputs, values = insertion.features(inserted, variables, X, names)
-  assert list(values) == names
-  chex.assert_trees_all_close(outputs, inserted.apply(variables, X))
-  last = nn.Dense(2).apply({"params": variables["params"]["logits"]}, values[names[0]])
-  chex.assert_trees_all_close(outputs, last, rtol=1e-6)
-  jitted = jax.jit(lambda v, x: insertion.features(inserted, v, x, names))
-  chex.assert_trees_all_close(jitted(variables, X), (outputs, values), rtol=1e-6)
-
-
-def test_features_come_with_changed_collections():
-  inserted = Inserted(Net(), (scale_rule("block0/relu"),))
-  variables = inserted.init(RNGS, X)
-  (outputs, changed), values = insertion.features(
-    inserted, variables, X, ["block0/relu"], mutable=["counts"]
-  )
-  assert outputs.shape == (3, 2) and set(changed) == {"counts"}
-  assert values["block0/relu"].shape == (3, 4)
-  assert insertion.features(Net(), variables, X, [])[1] == {}
-
-
-def test_features_of_a_differentiated_remat_block():
-  net = Net()
-  variables = net.init(RNGS, X)
-
-  def loss(params):
-    _, values = insertion.features(net, {"params": params}, X, ["block3/relu"])
-    return values["block3/relu"].sum()
-
-  gradient = jax.jit(jax.grad(loss))(variables["params"])
-  assert jnp.any(gradient["block0"]["dense"]["kernel"] != 0)
-
-
-def test_an_unknown_feature_is_refused():
-  with pytest.raises(UserError, match=r"'relu9' is no place.*block0/relu"):
-    insertion.features(Net(), Net().init(RNGS, X), X, ["relu9"])
-
-
-ENTRY = {"at": "relu.*", "kind": "continuous_dropout"}
-
-
-def test_a_config_entry_makes_a_rule():
-  fields = {"mask": "gaussian", "std": 0.5, "broadcast_axes": [1], "name": "noise"}
-  for entry in (ENTRY | fields, ConfigDict(ENTRY | fields)):
-    rule = transforms.make_rule(entry)
-    assert (rule.pattern, rule.name) == ("relu.*", "noise")
-    module = rule.make("noise", True)
-    assert module.spec == MaskSpec("gaussian", std=0.5)
-    assert module.broadcast_axes == (1,) and not module.deterministic
-
-
-def test_defaults_of_an_entry_are_those_of_the_function():
-  module = transforms.make_rule(ENTRY).make("x", False)
-  assert module.spec == MaskSpec() and module.deterministic
-  own = inspect.signature(transforms.continuous_dropout).parameters
-  assert module.rescale == own["rescale"].default == ContinuousDropout.rescale
-  assert module.mean_mode == own["mean_mode"].default == ContinuousDropout.mean_mode
-
-
-def test_repeated_kinds_are_numbered():
-  rules = transforms.make_rules([ENTRY, ENTRY | {"at": "input"}])
-  assert [r.name for r in rules] == ["continuous_dropout", "continuous_dropout_1"]
-
-
-@pytest.mark.parametrize(
-  ("entry", "named"),
-  [
-    ({"at": "x"}, "has no 'kind'"),
-    ({"kind": "continuous_dropout"}, "has no 'at'"),
-    (ENTRY | {"kind": "blur"}, "'blur'; choose one of continuous_dropout"),
-    (ENTRY | {"sigma": 1.0}, "no field 'sigma'; it has mask, rate"),
-    (ENTRY | {"rate": 2.0}, "relu.*rate is 2.0"),
-    (ENTRY | {"mask": "poisson"}, "poisson"),
-    (ENTRY | {"rescale": "both"}, "both"),
-  ],
-)
-def test_a_bad_entry_is_refused(entry, named):
-  with pytest.raises(UserError, match=named):
-    transforms.make_rule(entry)

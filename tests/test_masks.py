@@ -1,14 +1,12 @@
-"""Masks: authors' layer, closed forms, moments, gradients, sampling."""
+"""Continuous dropout: the authors' layer, sampling, moments, gradients."""
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxvision.layers.dropout import ContinuousDropout
 from jaxvision.ops import masks
 from jaxvision.ops.masks import MaskSpec
 
@@ -35,17 +33,6 @@ def golden_spec(kind, rate, low, high, mean, std):
   return MaskSpec(KINDS[int(kind)], *values)
 
 
-def test_moments_and_atoms_match_numerical_integration(golden):
-  g = golden("dropout")
-  rows = zip(g["mask/specs"], g["mask/moments"], g["mask/monte_carlo"], strict=True)
-  for (kind, low, high, rate, mean, std), exact, sampled in rows:
-    spec = golden_spec(kind, rate, low, high, mean, std)
-    atoms = dict(masks.mask_atoms(spec))
-    ours = [*masks.mask_moments(spec), atoms.get(0.0, 0.0), atoms.get(1.0, 0.0)]
-    np.testing.assert_allclose(ours, exact, atol=1e-6)
-    np.testing.assert_allclose(ours, sampled, atol=6e-4)
-
-
 def test_output_and_gradient_match_the_authors_layer(golden, variant):
   g = golden("dropout")
   x, gy = jnp.asarray(g["layer/x"]), jnp.asarray(g["layer/gy"])
@@ -66,35 +53,12 @@ def test_output_and_gradient_match_the_authors_layer(golden, variant):
 
 @all_specs
 def test_samples_have_the_stated_moments_and_atoms(spec):
-  m = masks.sample_mask(KEY, (2_000_000,), spec)
+  m = np.asarray(masks.sample_mask(KEY, (2_000_000,), spec), np.float64)
   mean, variance = masks.mask_moments(spec)
   np.testing.assert_allclose(m.mean(), mean, atol=1e-3)
   np.testing.assert_allclose(m.var(), variance, atol=1e-3)
   for value, probability in masks.mask_atoms(spec):
-    np.testing.assert_allclose(jnp.mean(m == value), probability, atol=1e-3)
-
-
-@all_specs
-def test_density_and_atoms_describe_the_samples(spec):
-  edges = jnp.linspace(-2.0, 3.0, 101)
-  centres, width = (edges[1:] + edges[:-1]) / 2, 0.05
-  m = masks.sample_mask(KEY, (200_000,), spec)
-  atoms = masks.mask_atoms(spec)
-  continuous = ~jnp.isin(m, jnp.array([value for value, _ in atoms] + [jnp.nan]))
-  counts, _ = jnp.histogram(m[continuous], edges)
-  density = masks.mask_density(spec, centres)
-  np.testing.assert_allclose(counts / m.size / width, density, atol=0.05)
-  total = density.sum() * width + sum(p for _, p in atoms)
-  np.testing.assert_allclose(total, 1.0, atol=5e-3)
-
-
-def test_noise_strength_and_its_binary_match():
-  assert masks.noise_strength(MaskSpec()) == pytest.approx(1.0)
-  assert masks.noise_strength(MaskSpec("uniform")) == pytest.approx(1 / 3)
-  assert masks.matched_bernoulli(MaskSpec("uniform")).rate == pytest.approx(0.25)
-  for spec in SPECS.values():
-    match = masks.noise_strength(masks.matched_bernoulli(spec))
-    assert match == pytest.approx(masks.noise_strength(spec))
+    np.testing.assert_allclose(np.mean(m == value), probability, atol=1e-3)
 
 
 def test_limits_of_the_gaussian():
@@ -219,24 +183,6 @@ def test_monte_carlo_mean_averages_over_folded_keys():
 
 
 @pytest.mark.parametrize(
-  ("fields", "named"),
-  [
-    ({"kind": "poisson"}, "poisson"),
-    ({"rate": 1.0}, "rate is 1.0"),
-    ({"rate": float("nan")}, "rate is nan"),
-    ({"kind": "uniform", "low": 2}, "low is 2 and high is 1.0"),
-    ({"kind": "uniform", "low": -1.0}, "mean 0"),
-    ({"kind": "gaussian", "std": -0.1}, "std is -0.1"),
-    ({"kind": "gaussian", "mean": float("inf")}, "mean is inf"),
-    ({"kind": "gaussian", "mean": 0.0, "clip": False}, "mean 0"),
-  ],
-)
-def test_a_bad_distribution_is_refused(fields, named):
-  with pytest.raises(ValueError, match=named):
-    MaskSpec(**fields)
-
-
-@pytest.mark.parametrize(
   ("arguments", "named"),
   [
     ({"key": None}, "key is None"),
@@ -252,18 +198,3 @@ def test_a_bad_call_is_refused(arguments, named):
   call = {"key": KEY, "x": jnp.ones((1, 2)), "spec": MaskSpec()} | arguments
   with pytest.raises(ValueError, match=named):
     masks.continuous_dropout(**call)
-
-
-def test_layer_equals_linen_dropout_for_a_bernoulli_mask():
-  x, rngs = jnp.ones((4, 50)), {"dropout": KEY}
-  ours = ContinuousDropout(MaskSpec(rate=0.3), deterministic=False)
-  theirs = nn.Dropout(0.3, deterministic=False).apply({}, x, rngs=rngs)
-  chex.assert_trees_all_close(ours.apply({}, x, rngs=rngs), theirs, rtol=1e-6)
-
-
-def test_layer_is_deterministic_by_attribute_or_call():
-  x, layer = jnp.ones((4, 5)), ContinuousDropout(MaskSpec("uniform"))
-  chex.assert_trees_all_equal(layer.apply({}, x, deterministic=True), x)
-  assert not jnp.allclose(layer.apply({}, x, deterministic=False, rng=KEY), x)
-  with pytest.raises(ValueError, match="deterministic"):
-    layer.apply({}, x)

@@ -125,6 +125,18 @@ def test_bfloat16_computes_low_and_stores_high(name, dense):
   assert features[tap].dtype == jnp.bfloat16 and logits.dtype == jnp.float32
 
 
+def test_cnn_normalizes_by_the_batch_in_training_only():
+  net = CNN(widths=(4,), dense_width=8)
+  variables = init(net, DIGITS)
+  run = lambda v, train: net.apply(v, DIGITS, train=train, mutable=["batch_stats"])
+  trained, changed = jax.jit(run, static_argnums=1)(variables, True)
+  evaluated, same = jax.jit(run, static_argnums=1)(variables, False)
+  assert not jnp.allclose(trained, evaluated)
+  before, after = variables["batch_stats"], changed["batch_stats"]
+  assert not jnp.allclose(before["norm1"]["mean"], after["norm1"]["mean"])
+  chex.assert_trees_all_equal(same["batch_stats"], before)
+
+
 def test_gradients_are_finite_and_reach_every_parameter():
   net = CNN(widths=(4,), dense_width=8)
   variables = init(net, DIGITS)

@@ -1,14 +1,11 @@
-"""Standout and DropConnect: the authors' layers, closed forms, Linen modules."""
+"""Standout and DropConnect: the authors' layers, closed forms."""
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvision.errors import UserError
-from jaxvision.layers.dropout import DropConnectDense, StandoutDense, hidden_dense
 from jaxvision.ops import stochastic_dense as dense
 
 KEY = jax.random.key(0)
@@ -152,11 +149,11 @@ def test_dropconnect_never_drops_the_bias():
 def test_gaussian_inference_approaches_the_average_over_masks():
   x, kernel, bias = random_layer(n=30, batch=1)
   y = dense.dropconnect_dense(
-    KEY, x, kernel, bias, act=nn.relu, deterministic=True, gaussian_samples=20_000
+    KEY, x, kernel, bias, act=jax.nn.relu, deterministic=True, gaussian_samples=20_000
   )
   copies = jnp.broadcast_to(x, (20_000, 30))
   masked = dense.dropconnect_dense(
-    KEY, copies, kernel, bias, act=nn.relu, per_example=True
+    KEY, copies, kernel, bias, act=jax.nn.relu, per_example=True
   )
   sd = dense.dropconnect_moments(x, kernel, bias)[1] ** 0.5
   np.testing.assert_allclose(y[0], masked.mean(0), atol=0.05 * sd.max())
@@ -182,49 +179,3 @@ def test_gaussian_inference_is_differentiable_at_zero_inputs():
 def test_a_bad_call_is_refused(f, options, named):
   with pytest.raises(ValueError, match=named):
     f(None, *random_layer(), **options)
-
-
-@pytest.mark.parametrize("module", [StandoutDense, DropConnectDense])
-def test_layers_have_the_parameters_of_dense(module):
-  x = jnp.ones((2, 5))
-  variables = module(4, deterministic=True).init(KEY, x)
-  reference = nn.Dense(4).init(KEY, x)
-  chex.assert_trees_all_equal_shapes_and_dtypes(variables, reference)
-  noisy = module(4).apply(variables, x, False, rngs={"dropout": KEY})
-  again = module(4).apply(variables, x, False, rngs={"dropout": jax.random.key(1)})
-  assert not jnp.array_equal(noisy, again)
-  low = module(4, deterministic=True, dtype="bfloat16")
-  assert low.apply(variables, x).dtype == jnp.bfloat16
-
-
-def test_layers_apply_the_functions():
-  x = jnp.ones((2, 5))
-  standout = StandoutDense(4, alpha=0.5, beta=0.1, deterministic=True)
-  variables = standout.init(KEY, x)
-  kernel, bias = (variables["params"][name] for name in ("kernel", "bias"))
-  chex.assert_trees_all_close(
-    standout.apply(variables, x),
-    dense.standout_dense(
-      None, x, kernel, bias, alpha=0.5, beta=0.1, deterministic=True
-    ),
-  )
-  dropconnect = DropConnectDense(4, rate=0.2, act=nn.relu, deterministic=True)
-  chex.assert_trees_all_close(
-    dropconnect.apply(variables, x), nn.relu(x @ kernel + bias), rtol=1e-6
-  )
-  gaussian = DropConnectDense(4, gaussian_samples=4, deterministic=True)
-  y = gaussian.apply(variables, x, rngs={"dropout": KEY})
-  assert not jnp.allclose(y, x @ kernel + bias)
-
-
-@pytest.mark.parametrize(
-  ("kind", "options", "named"),
-  [
-    ("sparse", {}, "'sparse'.*plain, standout, dropconnect"),
-    ("plain", {"rate": 0.5}, "rate.*none"),
-    ("dropconnect", {"alpha": 1.0}, "alpha.*rate, per_example"),
-  ],
-)
-def test_the_factory_names_what_is_wrong(kind, options, named):
-  with pytest.raises(UserError, match=named):
-    hidden_dense(kind, 4, act=nn.relu, train=False, options=options)

@@ -43,7 +43,7 @@ class IndexBatches:
     if not 1 <= batch_size <= n:
       raise UserError(
         f"a batch of {batch_size} cannot be drawn from {n} training images: set the"
-        f" batch size to 1..{n}"
+        f" batch size to 1..{n}."
       )
     self.n, self.batch_size, self.seed = n, batch_size, seed
     self.rows = process_rows(batch_size, rank, count)
@@ -74,7 +74,7 @@ def process_rows(batch_size: int, rank: int, count: int) -> slice:
   if batch_size % count:
     raise UserError(
       f"a batch of {batch_size} cannot be divided among {count} processes: make it a"
-      f" multiple of {count}"
+      f" multiple of {count}."
     )
   if not 0 <= rank < count:
     raise ValueError(f"rank {rank} is not in 0..{count - 1}")

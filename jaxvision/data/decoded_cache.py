@@ -44,7 +44,7 @@ def _read(
     return None
   shape = (len(examples), *examples.shape)
   try:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
       arrays = {name: archive[name] for name in ("key", "image", "label")}
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
     arrays = {}

@@ -6,13 +6,14 @@ import struct
 import zlib
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from jaxvision.data.examples import Images
 from jaxvision.errors import UserError
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name
+Resized = UInt8[np.ndarray, "n s s c"] | Float32[np.ndarray, "n s s c"]
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits a channel
 # What Pillow raises for files that are cut off, corrupt or no images.
@@ -41,7 +42,7 @@ def header(path: pathlib.Path) -> tuple[int, int, bool]:
   if mode in DEEP:
     raise UserError(
       f"{path} has more than 8 bits a channel, which would be cut off: convert it to"
-      " 8 bits"
+      " 8 bits."
     )
   return height, width, mode in GREY
 
@@ -76,7 +77,7 @@ def decode(
   return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def resize(images: Images, size: int) -> Images:
+def resize(images: Images, size: int) -> Resized:
   """Resizes images to size x size pixels (bilinear with antialiasing).
 
   Args:
@@ -84,7 +85,7 @@ def resize(images: Images, size: int) -> Images:
     size: new height and width.
 
   Returns:
-    Images of the same type, [n, size, size, c].
+    Images of the same type, [n, s, s, c] with s = size.
   """
   n, height, width, channels = images.shape
   if (height, width) == (size, size):
@@ -99,7 +100,8 @@ def resize(images: Images, size: int) -> Images:
 
 def _unreadable(name: object, error: Exception) -> UserError:
   return UserError(
-    f"{name} cannot be decoded as an image ({_first_line(error)}): replace or remove it"
+    f"{name} cannot be decoded as an image ({_first_line(error)}): replace or remove"
+    " it."
   )
 
 

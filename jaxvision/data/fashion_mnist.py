@@ -26,6 +26,7 @@ import PIL.Image
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
+from jaxvision import interruption
 from jaxvision.data.examples import ImageDataset
 from jaxvision.data.known_images import FASHION_CLASSES
 from jaxvision.data.network import require_server
@@ -123,6 +124,7 @@ class FashionMnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     self, images: UInt8[np.ndarray, "n h w"], labels: UInt8[np.ndarray, " n"]
   ) -> Iterator[tuple[int, dict[str, object]]]:
     for key, (image, label) in enumerate(zip(images, labels, strict=True)):
+      interruption.check()
       png = io.BytesIO()  # TFDS would encode an array with TensorFlow
       PIL.Image.fromarray(image).save(png, "PNG")
       png.seek(0)
@@ -156,12 +158,12 @@ def read_idx(path: pathlib.Path, digest: str) -> UInt8[np.ndarray, "..."]:
     data = gzip.decompress(path.read_bytes())
   except (OSError, EOFError, zlib.error) as error:
     raise UserError(
-      f"{path} cannot be decompressed ({error}): copy or install it again"
+      f"{path} cannot be decompressed ({error}): copy or install it again."
     ) from error
   if hashlib.sha256(data).hexdigest() != digest:
     raise UserError(
       f"{path} is not the file of Fashion-MNIST (its checksum differs): copy or install"
-      " it again"
+      " it again."
     )
   rank = data[3]
   shape = np.frombuffer(data, ">u4", count=rank, offset=4)

@@ -59,7 +59,7 @@ def load_folder(path: str, *, size: int) -> ImageDataset:
   if not root.is_dir():
     raise Unavailable(
       f"there is no folder {root}: give the folder that holds the class folders as"
-      " --config.data.name=folder:PATH"
+      " --config.data.name=folder:PATH."
     )
   roots = _split_roots(root)
   classes = {split: _classes(folder) for split, folder in roots.items()}
@@ -95,7 +95,7 @@ def _classes(folder: pathlib.Path) -> tuple[str, ...]:
   if len(names) < 2:
     raise UserError(
       f"{folder} holds {len(names) or 'no'} class folder{'s' * (not names)}, but"
-      " classification needs two or more: one folder of images a class"
+      " classification needs two or more: one folder of images a class."
     )
   return names
 
@@ -111,7 +111,7 @@ def _check_same_classes(
     has, lacks = (train, other) if odd[0] in expected else (other, train)
     raise UserError(
       f"{has} has a class folder {odd[0]!r} that {lacks} has not: all splits need the"
-      " same classes"
+      " same classes."
     )
 
 
@@ -125,7 +125,7 @@ def _files(folder: pathlib.Path, classes: tuple[str, ...]) -> Files:
     )
     if not found:
       raise UserError(
-        f"the class folder {folder / name} holds no images: add some or remove it"
+        f"the class folder {folder / name} holds no images: add some or remove it."
       )
     paths += found
     label += [number] * len(found)
@@ -143,7 +143,7 @@ def _shape(paths: list[pathlib.Path], size: int) -> tuple[int, int, int]:
     if not size and (h, w) != (height, width):
       raise UserError(
         f"{path} has {h} x {w} pixels but {paths[0]} has {height} x {width}: set one"
-        f" size for all with --config.data.size={min(height, width)}"
+        f" size for all with --config.data.size={min(height, width)}."
       )
     all_grey = all_grey and grey
   return size or height, size or width, 1 if all_grey else 3

@@ -51,11 +51,11 @@ def load_images(config: ml_collections.ConfigDict) -> ImageDataset:
     try:
       dataset = _read(name, config)
     except Unavailable as error:
-      missing.append(str(error))
+      missing.append(str(error).rstrip("."))
       continue
     note = f"{name} instead: {'; '.join(missing)}" if missing else ""
     return complete(dataset._replace(note=note), config)
-  raise Unavailable("; ".join(missing))
+  raise Unavailable(f"{'; '.join(missing)}.")
 
 
 def abstract_images(config: ml_collections.ConfigDict) -> ImageDataset:
@@ -123,15 +123,15 @@ def expected_files(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 def _check(config: ml_collections.ConfigDict) -> None:
   for key in COUNTS:
     if config[key] < 0:
-      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more")
+      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
   if not 0 <= config.label_noise <= 1:
     raise UserError(
-      f"--config.data.label_noise={config.label_noise} is no share: give 0 to 1"
+      f"--config.data.label_noise={config.label_noise} is no share: give 0 to 1."
     )
   if config.validation >= 1 and config.validation != int(config.validation):
     raise UserError(
       f"--config.data.validation={config.validation} is neither a whole number of"
-      " images nor a fraction below 1"
+      " images nor a fraction below 1."
     )
 
 
@@ -140,7 +140,7 @@ def _alternatives(config: ml_collections.ConfigDict) -> list[str]:
   if not all(names):
     raise UserError(
       f"--config.data.name={config.name!r} names no data set: give fashion_mnist,"
-      " digits, npz:PATH, folder:PATH or a name of TensorFlow Datasets"
+      " digits, npz:PATH, folder:PATH or a name of TensorFlow Datasets."
     )
   return names
 
@@ -180,7 +180,7 @@ def _known(name: str, size: int) -> ImageDataset:
   if None in shape:
     raise UserError(
       f"the images of {name} differ in size: set one for all with"
-      " --config.data.size=224 or another number of pixels"
+      " --config.data.size=224 or another number of pixels."
     )
   splits = {
     "train": AbstractExamples(train, shape),

@@ -40,4 +40,4 @@ def require_server(url: str, *, what: str, timeout: float = TIMEOUT) -> None:
   thread.start()
   thread.join(timeout)
   if not answered.is_set():
-    raise Unavailable(f"{what}, and {url} cannot be reached to download it")
+    raise Unavailable(f"{what}, and {url} cannot be reached to download it.")

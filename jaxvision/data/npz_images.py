@@ -69,7 +69,7 @@ def load_npz(path: str) -> ImageDataset:
   if "train" not in splits:
     raise UserError(
       f"{file} holds the arrays {', '.join(sorted(arrays)) or 'none'}, and neither of"
-      f" {' / '.join(CONVENTIONS)}: rename them"
+      f" {' / '.join(CONVENTIONS)}: rename them."
     )
   _check_equal_images(file, splits)
   return ImageDataset(f"npz:{path}", "", _classes(file, arrays, splits), splits)
@@ -80,11 +80,11 @@ def _read(file: pathlib.Path) -> dict[str, np.ndarray]:
   if not file.is_file():
     raise Unavailable(
       f"there is no file {file}: give the path of an .npz file as"
-      " --config.data.name=npz:PATH"
+      " --config.data.name=npz:PATH."
     )
   if not zipfile.is_zipfile(file):  # numpy would take it for a pickle
     raise UserError(
-      f"{file} is no .npz archive, or is cut off: write it with numpy.savez"
+      f"{file} is no .npz archive, or is cut off: write it with numpy.savez."
     )
   name = ""
   try:
@@ -97,10 +97,10 @@ def _read(file: pathlib.Path) -> dict[str, np.ndarray]:
     if "Object arrays" in str(error):
       raise UserError(
         f"{file}: the array {name!r} holds Python objects, which are not loaded: save"
-        " it as an array of numbers"
+        " it as an array of numbers."
       ) from error
     raise UserError(
-      f"{file} is damaged at the array {name!r} ({error}): write or copy it again"
+      f"{file} is damaged at the array {name!r} ({error}): write or copy it again."
     ) from error
 
 
@@ -109,16 +109,16 @@ def _examples(
 ) -> ArrayExamples:
   for name, other in ((image, label), (label, image)):
     if name not in arrays:
-      raise UserError(f"{file} holds {other!r} but no {name!r}: add that array")
+      raise UserError(f"{file} holds {other!r} but no {name!r}: add that array.")
   images, labels = _images(file, image, arrays[image]), arrays[label]
   labels = _labels(file, label, labels)
   if len(images) != len(labels):
     raise UserError(
       f"{file}: {image!r} has {len(images)} images but {label!r} has {len(labels)}"
-      " labels: they must be as many"
+      " labels: they must be as many."
     )
   if not len(images):
-    raise UserError(f"{file}: {image!r} is empty: give at least one image")
+    raise UserError(f"{file}: {image!r} is empty: give at least one image.")
   return ArrayExamples(images, labels)
 
 
@@ -129,23 +129,23 @@ def _images(file: pathlib.Path, name: str, array: np.ndarray) -> Images:
   if array.ndim != 4 or array.shape[-1] not in CHANNELS or not all(array.shape[1:]):
     raise UserError(
       f"{file}: {name!r} has shape {array.shape}, but images are [n, height, width] or"
-      " [n, height, width, channels] with 1 to 4 channels, channels last"
+      " [n, height, width, channels] with 1 to 4 channels, channels last."
     )
   if np.issubdtype(array.dtype, np.floating):
     if not np.isfinite(array).all():
-      raise UserError(f"{file}: {name!r} holds NaN or infinite values: remove them")
+      raise UserError(f"{file}: {name!r} holds NaN or infinite values: remove them.")
     low, high = 0.0, 1.0
   elif np.issubdtype(array.dtype, np.integer):
     low, high = 0, 255
   else:
     raise UserError(
       f"{file}: {name!r} is of type {array.dtype}, but images are integers in 0..255"
-      " or floats in [0, 1]"
+      " or floats in [0, 1]."
     )
   if array.size and (array.min() < low or array.max() > high):
     raise UserError(
       f"{file}: {name!r} holds values from {array.min():g} to {array.max():g}, but"
-      f" {array.dtype} images must lie in [{low:g}, {high:g}]: rescale them"
+      f" {array.dtype} images must lie in [{low:g}, {high:g}]: rescale them."
     )
   return array.astype(np.float32 if high == 1.0 else np.uint8)
 
@@ -157,12 +157,12 @@ def _labels(file: pathlib.Path, name: str, array: np.ndarray) -> Labels:
   if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
     raise UserError(
       f"{file}: {name!r} is {array.dtype} of shape {array.shape}, but labels are"
-      " integers of shape [n], not one-hot rows or floats"
+      " integers of shape [n], not one-hot rows or floats."
     )
   if array.size and (array.min() < 0 or array.max() > np.iinfo(np.int32).max):
     raise UserError(
       f"{file}: {name!r} holds labels from {array.min()} to {array.max()}, but classes"
-      " are counted from 0"
+      " are counted from 0."
     )
   return array.astype(np.int32)
 
@@ -172,7 +172,7 @@ def _check_equal_images(file: pathlib.Path, splits: dict[str, ArrayExamples]) ->
   if len(kinds) > 1:
     raise UserError(
       f"{file}: the splits hold different images, {' and '.join(sorted(kinds))}: make"
-      " them equal"
+      " them equal."
     )
 
 
@@ -188,6 +188,6 @@ def _classes(
   if names.ndim != 1 or names.dtype.kind != "U" or len(names) < count:
     raise UserError(
       f"{file}: 'classes' must be a list of at least {count} strings, one for each"
-      " label"
+      " label."
     )
   return tuple(map(str, names))

@@ -57,7 +57,7 @@ def complete(
   if not len(kept):
     raise UserError(
       f"{dataset.name} has {len(train)} training images and none is left after"
-      f" validation: set --config.data.validation below {config.validation:g}"
+      f" validation: set --config.data.validation below {config.validation:g}."
     )
   train = train.take(np.sort(kept))  # sorted: files are read in the order they lie
   noise = noisy_labels(

@@ -8,7 +8,6 @@ takes its files or the network and, for most data sets, TensorFlow. Of its split
 
 import functools
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +56,8 @@ def load_tfds(
     functools.partial(find_builder, name, folder),
     check_sources=_check_sources if prepare else _refuse,
   )
-  return read_prepared(builder, size=size, resident_bytes=resident_bytes)
+  dataset = read_prepared(builder, size=size, resident_bytes=resident_bytes)
+  return dataset._replace(name=name)
 
 
 def find_builder(name: str, folder: str) -> tfds.core.DatasetBuilder:
@@ -71,7 +71,7 @@ def find_builder(name: str, folder: str) -> tfds.core.DatasetBuilder:
   except (ValueError, AssertionError, RuntimeError, ImportError) as error:
     raise UserError(
       f"--config.data.name={name} cannot be loaded ({reason(error)}): give"
-      " fashion_mnist, digits, npz:PATH, folder:PATH or a name of TensorFlow Datasets"
+      " fashion_mnist, digits, npz:PATH, folder:PATH or a name of TensorFlow Datasets."
     ) from error
   features = dict(builder.info.features or {})
   image, label = features.get("image"), features.get("label")
@@ -82,7 +82,7 @@ def find_builder(name: str, folder: str) -> tfds.core.DatasetBuilder:
   ):
     raise UserError(
       f"--config.data.name={name} has no 8-bit 'image' with a class 'label': give a"
-      " TFDS name for image classification"
+      " TFDS name for image classification."
     )
   return builder
 
@@ -123,13 +123,13 @@ def read_prepared(
     raise UserError(
       f"{name} in {builder.data_path} has the splits"
       f" {', '.join(builder.info.splits) or 'none'} and no 'train': choose another"
-      " data set, or remove the folder if it should have one"
+      " data set, or remove the folder if it should have one."
     )
   shape = image_shape(builder, size)
   if None in shape:
     raise UserError(
       f"the images of {name} differ in size: set one for all with"
-      " --config.data.size=224 or another number of pixels"
+      " --config.data.size=224 or another number of pixels."
     )
   splits = {
     ours: _open(builder, theirs, size, resident_bytes)
@@ -143,7 +143,7 @@ def read_prepared(
 def _refuse(builder: tfds.core.DatasetBuilder) -> None:
   raise Unavailable(
     f"{builder.info.full_name} is not prepared in {builder.data_path}, and how many"
-    " images it has is not known before: load it once without a plan"
+    " images it has is not known before: load it once without a plan."
   )
 
 
@@ -154,7 +154,7 @@ def _check_sources(builder: tfds.core.DatasetBuilder) -> None:
     if not (manual.is_dir() and any(manual.iterdir())):
       raise Unavailable(
         f"{missing}, and the files that it is prepared from, which you have to"
-        f" download yourself, are not in {manual}"
+        f" download yourself, are not in {manual}."
       )
     return
   for url in list(builder.url_infos or {})[:1]:
@@ -191,7 +191,7 @@ def _open(
 def _fetch(
   positions: Indices,
   *,
-  source: Sequence[dict[str, Any]],
+  source: Any,  # of TFDS; its type has no public name
   channels: int,
   size: int,
   path: pathlib.Path,
@@ -215,5 +215,5 @@ def _labelled(examples: Examples) -> bool:
 def _damaged(path: pathlib.Path, error: Exception) -> UserError:
   return UserError(
     f"the prepared data set {path} is damaged ({reason(error)}): remove"
-    " that folder, and it is prepared again"
+    " that folder, and it is prepared again."
   )

@@ -5,7 +5,6 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-import requests
 import tensorflow_datasets as tfds
 
 from jaxvision.data.examples import Unavailable
@@ -44,13 +43,15 @@ def prepared(
   if file_format not in (FORMAT, "parquet"):
     raise UserError(
       f"{builder.data_path} is prepared as {file_format}, which only TensorFlow reads:"
-      " prepare it anew elsewhere with --config.data.folder=FOLDER"
+      " prepare it anew elsewhere with --config.data.folder=FOLDER."
     )
   return builder
 
 
 def _prepare(builder: tfds.core.DatasetBuilder, download_dir: str | None) -> None:
   """Prepares the data; TFDS removes its unfinished folder when that fails."""
+  import requests  # a sixth of a second, which a prepared data set does not cost
+
   name, path = builder.info.full_name, pathlib.Path(builder.data_path)
   if not sys.stderr.isatty():
     tfds.disable_progress_bar()
@@ -64,18 +65,18 @@ def _prepare(builder: tfds.core.DatasetBuilder, download_dir: str | None) -> Non
     raise UserError(
       f"preparing {name} in {path} needs a package ({reason(error)}): install it"
       " for this one time (TensorFlow: pip install tensorflow-cpu); reading does not"
-      " need it"
+      " need it."
     ) from error
   except (requests.RequestException, tfds.download.DownloadError) as error:
     raise Unavailable(
       f"{name} is not prepared in {path}, and its download failed"
-      f" ({reason(error)}): try again later or put its files there by hand"
+      f" ({reason(error)}): try again later or put its files there by hand."
     ) from error
   except (OSError, ValueError, RuntimeError, AssertionError) as error:
     if not path.exists():  # else another process has prepared it meanwhile
       raise UserError(
         f"{name} cannot be prepared in {path} ({reason(error)}): check folder and"
-        " disk, or choose --config.data.folder"
+        " disk, or choose --config.data.folder."
       ) from error
   finally:
     with contextlib.suppress(OSError):  # only if it is there and empty

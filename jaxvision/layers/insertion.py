@@ -6,6 +6,7 @@ activations, patch reordering and random warps all enter a model this way.
 """
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -34,6 +35,9 @@ class Rule(NamedTuple):
 
 class Inserted(NamedTuple):
   """A model with transforms inserted; used as the model itself.
+
+  Not for models with `nn.jit` inside: it caches the trace of a module whether or not
+  something is inserted. Jit the whole step instead.
 
   Attributes:
     model: a Linen module called as `model(x, ..., train=...)`.
@@ -194,21 +198,13 @@ def features(
     UserError: a name that is no place.
   """
   seen: list[str] = []
-
-  def wanted(module: nn.Module, method: str) -> bool:
-    path = "/".join(module.path)
-    if method != "__call__" or not path:
-      return False
-    seen.append(path)
-    return path in names
-
   variables = {k: v for k, v in variables.items() if k != "intermediates"}
   outputs, changed = model.apply(
     variables,
     x,
     train=train,
     mutable=[*mutable, "intermediates"],
-    capture_intermediates=wanted,
+    capture_intermediates=functools.partial(_wanted, names, seen),
     **kwargs,
   )
   lost = [name for name in names if name not in seen]
@@ -220,6 +216,17 @@ def features(
   captured = changed.pop("intermediates", {})
   values = {name: _captured(captured, name) for name in names}
   return (outputs, changed) if mutable else outputs, values
+
+
+def _wanted(
+  names: Sequence[str], seen: list[str], module: nn.Module, method: str
+) -> bool:
+  """Whether to capture an output; notes every place in `seen`."""
+  path = "/".join(module.path)
+  if method != "__call__" or not path:
+    return False
+  seen.append(path)
+  return path in names
 
 
 def _captured(tree: PyTree, path: str) -> PyTree:

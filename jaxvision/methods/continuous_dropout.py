@@ -8,7 +8,6 @@ are dense layers (`config.model.dense`).
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def build(config: ConfigDict, data: ImageDataset) -> Method:
   )
 
 
-def mask_spec(fields: Mapping[str, Any]) -> masks.MaskSpec | None:
+def mask_spec(fields: ConfigDict) -> masks.MaskSpec | None:
   """Reads a mask from `config.mask` or `config.input_mask`; None for kind "none".
 
   `matched` replaces a mask by the Bernoulli mask of equal noise strength Var m / E m^2:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 def summary(values: Sequence[float]) -> dict[str, object]:
@@ -28,7 +28,7 @@ def half_width(sd: float, n: int, *, level: float = 0.95) -> float:
   """Half width of Student's t interval of a mean of `n` values; 0 for one value."""
   if n < 2:
     return 0.0
-  return float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd / math.sqrt(n)
+  return float(special.stdtrit(n - 1, 0.5 + level / 2)) * sd / math.sqrt(n)
 
 
 class Difference(NamedTuple):

@@ -134,8 +134,7 @@ def dropconnect_dense(
   if mask.shape != shape:
     raise ValueError(f"the mask has shape {mask.shape}; weights need {shape}.")
   masked = kernel * (mask / (1.0 - rate)).astype(kernel.dtype)
-  weights = "...nm" if per_example else "nm"
-  return act(jnp.einsum(f"...n,{weights}->...m", x, masked) + bias)
+  return act(jnp.einsum("...n,...nm->...m", x, masked) + bias)
 
 
 def dropconnect_moments(

@@ -59,15 +59,24 @@ def first_non_finite(tree: PyTree) -> Int[Array, ""]:
 
 
 def checksum(x: Shaped[Array, "..."]) -> UInt32[Array, ""]:
-  """Checksum of an array's bits that any change of one element changes.
+  """Checksum of an array's bits that any change of one element of 32 bits changes.
 
-  The sum over elements of bits * (2 i + 1), modulo 2**32. An odd factor is invertible
-  modulo 2**32, so a changed element always shows; integer addition is associative, so
-  the value is the same on any number of devices, in any order of summation.
+  The sum, modulo 2**32, of every element's bits scrambled together with its position.
+  The scrambling is a bijection, so a single changed element always shows, and several
+  (two flipped signs, two swapped elements) show but for one case in 2**32. Integer
+  addition is associative, so the value is the same on any number of devices, in any
+  order of summation.
   """
   bits = _bits(x).reshape(-1)
-  weights = 2 * lax.iota(jnp.uint32, bits.size) + 1
-  return jnp.sum(bits * weights, dtype=jnp.uint32)
+  position = lax.iota(jnp.uint32, bits.size)
+  return jnp.sum(_scramble(bits ^ _scramble(position)), dtype=jnp.uint32)
+
+
+def _scramble(x: Array) -> Array:
+  """The last steps of MurmurHash3: a bijection of 32 bits that mixes all of them."""
+  x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+  x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+  return x ^ (x >> 16)
 
 
 def _bits(x: Array) -> Array:

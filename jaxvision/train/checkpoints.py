@@ -8,7 +8,8 @@ checkpoint belongs to, so each one carries the fingerprint of its config.
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import orbax.checkpoint as ocp
 from jaxvision.errors import UserError
 from jaxvision.ops import trees
 from jaxvision.train import files
+from jaxvision.train.retention import LatestAndBest, best_of
 from jaxvision.train.stage import State
 from jaxvision.typing import PyTree
 
@@ -32,31 +34,6 @@ class Restored(NamedTuple):
   state: State
   metrics: dict[str, float] | None  # of the evaluation at this step, if it was done
   seconds: float  # of training so far, over all runs
-
-
-class LatestAndBest:
-  """Orbax preservation policy: the latest few, and the best by `scores`.
-
-  Orbax can keep the best itself, but only of metrics that are saved with the state;
-  here a state that is already saved may be evaluated later.
-  """
-
-  def __init__(self, latest: int, scores: Mapping[int, float]):
-    """Reads `scores` ({step: score}) anew at every save."""
-    self._latest, self._scores = latest, scores
-
-  def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-    """Tells for each checkpoint, oldest first, whether it stays."""
-    del context
-    steps = [info.step for info in checkpoints]
-    kept = {*steps[-self._latest :], best_of(self._scores, steps)}
-    return [step in kept for step in steps]
-
-
-def best_of(scores: Mapping[int, float], steps: Sequence[int]) -> int | None:
-  """Returns the step with the largest score, the earliest of equals."""
-  scored = [step for step in sorted(steps) if step in scores]
-  return max(scored, key=scores.__getitem__, default=None)
 
 
 class Checkpoints:
@@ -77,7 +54,12 @@ class Checkpoints:
       fingerprint: {config key: value} of what shapes training.
       keep: how many of the latest are kept, beside the best.
       warn: shows one line.
+
+    Raises:
+      UserError: `keep` is below 1.
     """
+    if keep < 1:
+      raise UserError(f"config.checkpoint.keep is {keep}; choose 1 or more.")
     self.folder = Path(folder).absolute()
     self._fingerprint = dict(fingerprint)
     self._warn = warn
@@ -121,7 +103,7 @@ class Checkpoints:
       rows = json.loads(self._file.read_text())
       metrics = {int(k): dict(row["metrics"]) for k, row in rows.items()}
       return metrics, {int(k): float(row["score"]) for k, row in rows.items()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
       self._warn(f"{self._file} is corrupt ({_short(error)}); evaluating anew")
       return {}, {}
 
@@ -135,10 +117,9 @@ class Checkpoints:
       state: arrays, on any number of devices.
       seconds: of training so far.
     """
+    self._remove_corrupt()
     if step in self._manager.all_steps():
-      if step not in self._corrupt:
-        return
-      self._manager.delete(step)
+      return
     meta = {
       "fingerprint": self._fingerprint,
       "checksums": [int(x) for x in jax.device_get(_checksums(state))],
@@ -147,9 +128,16 @@ class Checkpoints:
     self._manager.save(
       step,
       args=ocp.args.Composite(
-        state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+        state=ocp.args.StandardSave(state),
+        meta=ocp.args.JsonSave({**meta, "seal": _seal(meta)}),
       ),
     )
+
+  def _remove_corrupt(self) -> None:
+    """Makes room: Orbax silently skips a save below its newest step."""
+    for step in sorted(self._corrupt.intersection(self._manager.all_steps())):
+      self._manager.delete(step)
+    self._corrupt.clear()
 
   def best_step(self) -> int | None:
     """Returns the kept step with the best score; None before any evaluation."""
@@ -220,7 +208,10 @@ class Checkpoints:
 
   def _meta(self, step: int) -> dict[str, Any]:
     args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-    return self._manager.restore(step, args=args)["meta"]
+    meta = self._manager.restore(step, args=args)["meta"]
+    if meta.pop("seal", None) != _seal(meta):
+      raise ValueError("its fingerprint or checksums have changed")
+    return meta
 
   def _check_fingerprint(self, theirs: Mapping[str, str]) -> None:
     ours = self._fingerprint
@@ -233,6 +224,11 @@ class Checkpoints:
         f"{theirs.get(key, 'absent')} and is {ours.get(key, 'absent')}{more}; "
         "use another --workdir, or the config of that run."
       )
+
+
+def _seal(meta: Mapping[str, Any]) -> int:
+  """Checksum of the checksums and of the rest of a checkpoint's own facts."""
+  return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
 
 
 def _short(error: Exception) -> str:

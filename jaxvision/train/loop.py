@@ -187,8 +187,9 @@ class _Run:
   def _evaluate(self) -> None:
     self._check()
     self.metrics = self.stage.evaluate(self.state, self.frozen, "val")
-    self.reports.line(self.stage.name, self.step, "val", self.metrics)
-    self.store.record(self.step, self.metrics, self.stage.score(self.metrics))
+    if self.metrics:  # without validation data there are none, and no best either
+      self.reports.line(self.stage.name, self.step, "val", self.metrics)
+      self.store.record(self.step, self.metrics, self.stage.score(self.metrics))
     self.save()
 
   def save(self) -> None:

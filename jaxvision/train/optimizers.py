@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -10,6 +11,9 @@ from jaxvision.errors import UserError
 from jaxvision.ops import projections, trees
 from jaxvision.train import momentum, schedules
 from jaxvision.typing import PyTree
+
+# Fields that hold for all parameters together; a group cannot have its own.
+OF_ALL = ("accumulate", "clip_norm", "freeze", "groups")
 
 
 def build(
@@ -41,25 +45,23 @@ def build(
   default = _single(config, **length)
   groups = {f"group{i}": _single(_merged(config, fields), **length)
             for i, (_, fields) in enumerate(config.groups)}  # fmt: skip
-  chain = [
-    optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else None,
-    optax.multi_transform(
-      {"default": default, "frozen": optax.set_to_zero(), **groups}, _labels(config)
-    ),
-    keep_max_norm(config.max_norm) if config.max_norm else None,
-  ]
-  optimizer = optax.chain(*(t for t in chain if t is not None))
+  optimizer = optax.multi_transform(
+    {"default": default, "frozen": optax.set_to_zero(), **groups}, _labels(config)
+  )
+  if config.clip_norm:
+    optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
   return (
     optax.MultiSteps(optimizer, k).gradient_transformation() if k > 1 else optimizer
   )
 
 
 def _merged(config: ConfigDict, fields: Mapping) -> ConfigDict:
-  unknown = sorted(set(fields) - set(config))
-  if unknown:
+  allowed = [name for name in config if name not in OF_ALL]
+  wrong = sorted(set(fields) - set(allowed))
+  if wrong:
     raise UserError(
-      f"config.optimizer.groups sets {', '.join(unknown)}, which an optimizer lacks; "
-      f"it has {', '.join(config)}."
+      f"config.optimizer.groups sets {', '.join(wrong)}, which a group lacks; "
+      f"it has {', '.join(allowed)}."
     )
   merged = ConfigDict(config.to_dict())
   merged.update(dict(fields))
@@ -103,7 +105,8 @@ def _single(config: ConfigDict, *, steps: int, steps_per_epoch: int):
   parts = (direction, decay) if config.name == "adamw" else (decay, direction)
   if not config.weight_decay:
     parts = (direction,)
-  return optax.chain(*parts, optax.scale_by_learning_rate(rate))
+  last = (keep_max_norm(config.max_norm),) if config.max_norm else ()
+  return optax.chain(*parts, optax.scale_by_learning_rate(rate), *last)
 
 
 def _decay_mask(config: ConfigDict) -> Callable[[PyTree], PyTree]:
@@ -140,8 +143,10 @@ def keep_max_norm(squared_limit: float) -> optax.GradientTransformation:
     def one(path: str, u: jax.Array, w: jax.Array) -> jax.Array:
       if path.rpartition("/")[2] != "kernel":
         return u
-      axes = tuple(range(w.ndim - 1))
-      return projections.max_norm(w + u, squared_limit, axis=axes) - w
+      moved = w + u
+      kept = projections.max_norm(moved, squared_limit, axis=tuple(range(w.ndim - 1)))
+      # Within the limit the update itself: kept - w would round it.
+      return jnp.where(kept == moved, u, kept - w)
 
     return trees.map_with_path(one, updates, params)
 

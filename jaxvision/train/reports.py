@@ -121,7 +121,8 @@ def show_table(title: str, metrics: Mapping[str, object]) -> None:
     return
   table = Table("metric", "value", title=title)
   for name, value in metrics.items():
-    table.add_row(name, _cell(value))
+    if metrics.get(name.removeprefix("best/")) != value or "best/" not in name:
+      table.add_row(name, _cell(value))  # the best is the last: once is enough
   Console().print(table)
 
 

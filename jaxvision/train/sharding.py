@@ -24,15 +24,14 @@ def build_mesh(config: ConfigDict) -> Mesh:
     UserError: the axes do not multiply to the number of devices.
   """
   devices = jax.device_count()
-  data = devices // config.fsdp if config.data == -1 else config.data
-  if config.fsdp < 1 or data < 1 or data * config.fsdp != devices:
+  fsdp = config.fsdp
+  data = devices // max(fsdp, 1) if config.data == -1 else config.data
+  if fsdp < 1 or data < 1 or data * fsdp != devices:
     raise UserError(
-      f"config.mesh asks for data={config.data}, fsdp={config.fsdp}, which does not "
-      f"make {devices} devices; set data=-1 and an fsdp that divides them."
+      f"config.mesh asks for data={config.data}, fsdp={fsdp}, which does not make "
+      f"{devices} devices; set data=-1 and an fsdp that divides them."
     )
-  return jax.make_mesh(
-    (data, config.fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2
-  )
+  return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -84,9 +83,18 @@ def place_batch(batch: PyTree, mesh: Mesh, *, axis: int = 0) -> PyTree:
     batch: numpy arrays: this process's rows.
     mesh: as `build_mesh` makes it.
     axis: the batch axis; 1 for a stack of several batches.
+
+  Raises:
+    UserError: the rows do not divide among the devices.
   """
   spec = PartitionSpec(*(None,) * axis, ("data", "fsdp"))
   sharding = NamedSharding(mesh, spec)
+  rows = jax.tree.leaves(batch)[0].shape[axis] * jax.process_count()
+  if rows % mesh.size:
+    raise UserError(
+      f"a batch of {rows} does not split over {mesh.size} devices; "
+      "set config.batch_size to a multiple of them."
+    )
   if jax.process_count() == 1:
     return jax.device_put(batch, sharding)
   return jax.tree.map(

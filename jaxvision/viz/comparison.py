@@ -60,9 +60,7 @@ def draw_comparison(
   for y, row in enumerate(checked):
     _draw_row(axes, y, row)
   figures.dress(axes, xlabel=xlabel)
-  axes.grid(False, axis="y")
-  axes.set_yticks(range(len(checked)), [row.label for row in checked])
-  axes.set_ylim(len(checked) - 0.4, -0.6)
+  figures.name_rows(axes, [row.label for row in checked])
   figures.headline(figure, title)
   return figures.save(figure, path)
 
@@ -90,5 +88,6 @@ def _draw_row(axes: "matplotlib.axes.Axes", y: int, row: Row) -> None:
     color=colour,
     fontsize=figures.TEXT,
     va="center",
+    parse_math=False,
     transform=axes.get_yaxis_transform(),
   )

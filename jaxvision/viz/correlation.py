@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Matrix = Float[np.ndarray | Array, "d d"]
 Live = Bool[np.ndarray | Array, " d"]
 # Layers differ in d.
-Layer = tuple[Float[np.ndarray | Array, "_ _"], Bool[np.ndarray | Array, "_"]]
+Layer = tuple[Float[np.ndarray | Array, "_ _"], Bool[np.ndarray | Array, " _"]]
 
 _MOST = 200  # units that a matrix shows with at least one pixel each
 _BINS = 80
@@ -41,9 +41,10 @@ def draw_correlation(corr: Matrix, live: Live, path: Path, *, title: str = "") -
   _draw_matrix(figure, left, matrix)
   pairs = _pairs(matrix)
   _draw_histogram(right, pairs, _span(pairs), index=0)
-  right.set_title(_summary(pairs), fontsize=figures.TEXT, loc="left")
+  figures.entitle(right, _summary(pairs))
   dead = int(live.size - live.sum())
-  figures.headline(figure, f"{title} ({dead} dead units)" if dead else title)
+  note = f" ({dead} dead units)" if dead else ""
+  figures.headline(figure, f"{title}{note}".strip())
   return figures.save(figure, path)
 
 
@@ -69,7 +70,7 @@ def draw_correlations(
   for index, (label, values) in enumerate(pairs.items()):
     handle = _draw_histogram(axes, values, span, index=index)
     handles[f"{label}\n{_summary(values)}"] = handle
-  axes.set_title(title, fontsize=figures.TEXT, loc="left")
+  figures.entitle(axes, title)
   figures.legend(figure, handles)
   return figures.save(figure, path)
 

@@ -7,7 +7,7 @@ changes; and matplotlib is imported when the first figure is, since that takes a
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
   import matplotlib.axes
   import matplotlib.figure
 
-# Okabe and Ito's colours, which most colour-blind readers tell apart.
+# Okabe and Ito's colours, which most colour-blind readers tell apart; purple stands
+# for their yellow, which is faint on white.
 PALETTE = (
   "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D4E9E",
 )  # fmt: skip
@@ -26,6 +27,8 @@ STYLES = ("-", "--", ":")
 INK, MUTED, LIGHT = "#222222", "#767676", "#E4E4E4"
 DIVERGING = "RdBu_r"  # red is positive, blue is negative, white is 0
 TITLE, TEXT, SMALL = 11, 10, 9  # font sizes in points
+# Names of files and classes may hold a "$", which is not the start of a formula.
+_PLAIN = {"fontsize": TEXT, "color": INK, "parse_math": False}
 DPI = 120
 
 
@@ -58,13 +61,18 @@ def panels(
   return figure, flat[:count]
 
 
+def entitle(axes: "matplotlib.axes.Axes", title: str) -> None:
+  """Sets the title of a panel, as plain text."""
+  axes.set_title(title, loc="left", **_PLAIN)
+
+
 def dress(
   axes: "matplotlib.axes.Axes", *, title: str = "", xlabel: str = "", ylabel: str = ""
 ) -> None:
   """Labels a panel and gives it a light grid and no frame."""
-  axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
-  axes.set_xlabel(xlabel, fontsize=TEXT, color=INK)
-  axes.set_ylabel(ylabel, fontsize=TEXT, color=INK)
+  entitle(axes, title)
+  axes.set_xlabel(xlabel, **_PLAIN)
+  axes.set_ylabel(ylabel, **_PLAIN)
   axes.tick_params(labelsize=SMALL, labelcolor=INK, color=MUTED, length=3)
   axes.spines[["top", "right"]].set_visible(False)
   axes.spines[["left", "bottom"]].set_color(MUTED)
@@ -72,9 +80,16 @@ def dress(
   axes.set_axisbelow(True)
 
 
+def name_rows(axes: "matplotlib.axes.Axes", names: Sequence[str]) -> None:
+  """Names the rows 0, 1, ... of a panel, the first one at the top."""
+  axes.set_yticks(range(len(names)), names, parse_math=False)
+  axes.set_ylim(len(names) - 0.4, -0.6)
+  axes.grid(False, axis="y")
+
+
 def bare(axes: "matplotlib.axes.Axes", *, title: str = "") -> None:
   """Strips a panel that shows an image: pixels need no ticks."""
-  axes.set_title(title, fontsize=TEXT, color=INK, loc="left")
+  entitle(axes, title)
   axes.set_xticks([])
   axes.set_yticks([])
   axes.spines[:].set_visible(False)
@@ -83,15 +98,15 @@ def bare(axes: "matplotlib.axes.Axes", *, title: str = "") -> None:
 def headline(figure: "matplotlib.figure.Figure", title: str) -> None:
   """Sets the title of a whole figure, or none."""
   if title:
-    figure.suptitle(title, fontsize=TITLE, color=INK, x=0.01, ha="left")
+    figure.suptitle(title, x=0.01, ha="left", **(_PLAIN | {"fontsize": TITLE}))
 
 
 def legend(figure: "matplotlib.figure.Figure", handles: Mapping[str, Any]) -> None:
   """Widens a figure by one legend right of all panels, where it can cover no data."""
-  longest = max(len(line) for label in handles for line in label.splitlines())
+  longest = max(len(line) for label in handles for line in label.split("\n"))
   width = 0.6 + longest * SMALL / 120  # a letter is about 0.6 as wide as high
   figure.set_figwidth(figure.get_figwidth() + width)
-  figure.legend(
+  box = figure.legend(
     list(handles.values()),
     list(handles),
     loc="outside right upper",
@@ -99,6 +114,8 @@ def legend(figure: "matplotlib.figure.Figure", handles: Mapping[str, Any]) -> No
     labelcolor=INK,
     frameon=False,
   )
+  for text in box.get_texts():
+    text.set_parse_math(False)
 
 
 def save(figure: "matplotlib.figure.Figure", path: Path) -> Path:

@@ -51,7 +51,7 @@ def draw_masks(
   for panel, key, (label, spec) in zip(axes, keys, specs.items(), strict=True):
     values = np.asarray(sample_mask(key, (samples,), spec))
     handles |= _draw_mask(panel, spec, values)
-    panel.set_title(_title(label, spec), fontsize=figures.TEXT, loc="left")
+    figures.entitle(panel, _title(label, spec))
   figures.legend(figure, handles)
   return figures.save(figure, path)
 

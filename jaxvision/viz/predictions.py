@@ -89,11 +89,9 @@ def _draw_bars(
   bars = axes.barh(range(len(best)), p[best], color=colours)
   axes.bar_label(bars, [f"{v:.0%}" for v in p[best]], padding=2, fontsize=8)
   figures.dress(axes, xlabel="probability")
-  axes.set_yticks(range(len(best)), [_head(classes[k]) for k in best])
-  axes.set_ylim(top - 0.4, -0.6)  # the best one is at the top; bars equally thick
+  figures.name_rows(axes, [_head(classes[k]) for k in best])
   axes.set_xlim(0, 1.25)
   axes.set_xticks([0, 0.5, 1])
-  axes.grid(False, axis="y")
 
 
 def _head(text: str) -> str:

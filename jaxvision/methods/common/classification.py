@@ -16,7 +16,7 @@ from jaxvision.losses.classification import cross_entropy
 from jaxvision.methods.common import image_data
 from jaxvision.metrics.classification import in_top_k
 from jaxvision.train import evaluation, optimizers, state
-from jaxvision.train.stage import Metrics, Stage, State
+from jaxvision.train.stage import Batches, Metrics, Stage, State
 from jaxvision.typing import Array, Float, PRNGKey, PyTree
 
 Model = insertion.Inserted
@@ -39,8 +39,16 @@ def build_model(
 
 
 def where_inserted(model: Model, data: ImageDataset) -> tuple[str, ...]:
-  """Lines for `plan`: which transform sits behind which places."""
-  found = insertion.inserted_where(model, image_data.as_float(image_data.inputs(data)))
+  """Lines for `plan`: which transform sits behind which places.
+
+  Raises:
+    UserError: a transform that cannot work where it was put.
+  """
+  image = image_data.as_float(image_data.inputs(data))
+  try:
+    found = insertion.inserted_where(model, image, train=True)
+  except ValueError as error:
+    raise UserError(f"what config.insert or the method inserts: {error}") from error
   return tuple(f"{name} at {', '.join(paths)}" for name, paths in found.items())
 
 
@@ -73,7 +81,7 @@ def train_stage(
     config.optimizer, steps=steps, steps_per_epoch=epoch_steps
   )
 
-  def batches(seed: int) -> batch_lib.IndexBatches:
+  def batches(seed: int) -> Batches:
     order = batch_lib.IndexBatches(
       len(train), size, seed=seed, rank=jax.process_index(), count=jax.process_count()
     )

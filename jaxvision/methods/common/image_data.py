@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision.data import batches as batch_lib
-from jaxvision.data import images
+from jaxvision.data import image_files, images
 from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
 from jaxvision.errors import UserError
 from jaxvision.train import files
@@ -86,7 +86,8 @@ def split_batches(
     raise UserError(
       f"config.eval.split is {split!r}; {data.name} has {', '.join(data.splits)}."
     )
-  examples_, size = data.splits[split], config.eval.batch_size
+  examples_, devices = data.splits[split], jax.device_count()
+  size = -(-config.eval.batch_size // devices) * devices  # padding is masked anyway
   rank, count = jax.process_index(), jax.process_count()
   return batch_lib.padded_batches(examples_, size, rank=rank, count=count)
 
@@ -100,8 +101,8 @@ def whole_batches(
 
 def reader(data: ImageDataset) -> Callable[[Sequence[str]], Iterator]:
   """Returns a method's `read`: image files, or folders of them, in the data's shape."""
-  shape = data.splits["train"].shape
-  return lambda paths: images.read_images(paths, shape)
+  train = data.splits["train"]
+  return lambda paths: image_files.read_images(paths, train.shape, train.dtype)
 
 
 def writer(data: ImageDataset) -> Callable[..., None]:
