@@ -124,7 +124,7 @@ def _set(config: ConfigDict, key: str, value: object) -> None:
   """Sets an existing dotted key; a mapping replaces all below it."""
   parent, _, last = key.rpartition(".")
   for name in filter(None, parent.split(".")):
-    config = config[name]
+    config = config.get(name, {})
   if last not in config:
     raise UserError(f"a variant sets config.{key}, which the config lacks.")
   config[last] = ConfigDict(value) if isinstance(value, Mapping) else value

@@ -2,7 +2,7 @@
 
 `saver.py FOLDER KILLS SEED` forks a child, kills it at a random time, and prints how
 it ended, again and again. Forked and not started anew: imports take longer than all
-the rest. No child outlives this process's own `waitpid`.
+the rest.
 """
 
 import os
@@ -24,8 +24,8 @@ def state(step):
   return {"params": {"w": jnp.asarray(values, jnp.float32)}, "step": jnp.int32(step)}
 
 
-def work(folder):
-  """Checks the last finished checkpoint, then saves the next ones for ever."""
+def work(folder, parent):
+  """Checks the last finished checkpoint, then saves on while it has a parent."""
   store = checkpoints.Checkpoints(folder, fingerprint={}, warn=sys.exit)
   found = store.restore_latest(checkpoints.abstract(state(0)))
   step = found.step if found else 0
@@ -33,9 +33,10 @@ def work(folder):
     equal = jax.tree.map(lambda a, b: bool((a == b).all()), found.state, state(step))
     if not all(jax.tree.leaves(equal)):
       sys.exit(f"checkpoint {step} has wrong values")
-  while True:
+  while os.getppid() == parent:
     step += 1
     store.save(step, state(step))
+  sys.exit("orphaned")
 
 
 def finished(folder):
@@ -45,10 +46,10 @@ def finished(folder):
 def main(folder, kills, seed):
   rng = random.Random(seed)
   for _ in range(kills):
-    before = finished(folder)
+    before, parent = finished(folder), os.getpid()
     child = os.fork()
     if not child:
-      work(folder)
+      work(folder, parent)
     while finished(folder) <= before and not ended(child):
       time.sleep(0.01)
     time.sleep(rng.uniform(0.0, 0.3))

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxvision.layers.convolution import Conv
 
-from flax.linen import Conv
 from jaxvision.train import evaluation, state
 from jaxvision.train.stage import Stage
 
@@ -85,7 +85,8 @@ def classifier(
         variables, image, True, rngs={"dropout": key}, mutable=["batch_stats"]
       )
       loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-      return loss.mean(), (dict(changed), {"accuracy": (logits.argmax(-1) == label).mean()})
+      hits = logits.argmax(-1) == label
+      return loss.mean(), (dict(changed), {"accuracy": hits.mean()})
 
     now, logs = state.update(now, loss_fn, optimizer)
     return state.advance(now, decay=ema), logs

@@ -1,5 +1,6 @@
 """Damaged checkpoints: an older one is taken, or nothing at all, never wrong values."""
 
+import gc
 import random
 import shutil
 import signal
@@ -7,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chex
 import pytest
+import saver
 from test_checkpoints import LIKE, Warnings, check, kept, save, state, store
 
 from jaxvision.errors import UserError
+from jaxvision.train import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,14 @@ def template(tmp_path_factory):
 @pytest.fixture
 def folder(template, tmp_path):
   return shutil.copytree(template, tmp_path / "copy")
+
+
+@pytest.fixture
+def unsealed(folder):
+  """As a kill before the last file leaves it: Orbax and the checksums remain."""
+  (folder / "3" / "seal.json").unlink()
+  yield folder
+  gc.collect()  # the reads that Orbax gave up complain now, where that is expected
 
 
 def largest(folder, pattern):
@@ -41,62 +53,85 @@ def flip(path):
 
 DAMAGES = {"truncated": truncate, "flipped": flip, "deleted": Path.unlink}
 VALUES = "state/ocdbt.process_*/d/*"
-MUST_NOTICE = [
-  *((VALUES, damage) for damage in DAMAGES),
-  *(("state/manifest.ocdbt", damage) for damage in DAMAGES),
-  *(("meta/metadata", damage) for damage in DAMAGES),
-  ("state/d/*", "truncated"),
-  ("state/d/*", "deleted"),
-  ("state/_METADATA", "truncated"),
+FILES = [
+  VALUES,
+  "state/d/*",
+  "state/manifest.ocdbt",
+  "state/_METADATA",
+  "state/_sharding",
+  "meta/metadata",
+  "_CHECKPOINT_METADATA",
 ]
-MAY_NOTICE = [
-  ("state/d/*", "flipped"),
-  ("state/_METADATA", "flipped"),
-  ("state/_METADATA", "deleted"),
-  ("state/_sharding", "truncated"),
-  ("_CHECKPOINT_METADATA", "truncated"),
-]
+# What a reader cannot do without, whether or not there is a seal.
+NEEDED = (VALUES, "state/manifest.ocdbt", "meta/metadata")
 
 
-@pytest.mark.parametrize("pattern, damage", MUST_NOTICE + MAY_NOTICE)
-def test_one_damaged_file_never_gives_wrong_values(folder, pattern, damage):
-  DAMAGES[damage](largest(folder / "3", pattern))
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("pattern", FILES)
+def test_one_damaged_file_makes_the_one_before_it_the_newest(
+  folder, pattern, damage, capfd
+):
+  path = largest(folder / "3", pattern)
+  DAMAGES[damage](path)
   warnings = Warnings()
   with store(folder, warn=warnings) as opened:
     found = opened.restore_latest(LIKE)
+  check(found.state, 2)
+  name = path.relative_to(folder / "3").as_posix()
+  word = "missing" if damage == "deleted" else "damaged"
+  assert warnings == [
+    f"checkpoint 3 in {folder} is corrupt (ValueError: {name} is {word}); "
+    "trying the one before it"
+  ]
+  assert "Traceback" not in capfd.readouterr().err  # one line is all there is
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("pattern", FILES)
+def test_without_a_seal_values_are_never_wrong(unsealed, pattern, damage):
+  DAMAGES[damage](largest(unsealed / "3", pattern))
+  warnings = Warnings()
+  with store(unsealed, warn=warnings) as opened:
+    found = opened.restore_latest(LIKE)
   check(found.state, found.step)
-  if (pattern, damage) in MUST_NOTICE or warnings:
+  assert found.step == 3 - len(warnings)
+  if pattern in NEEDED and (pattern, damage) != ("meta/metadata", "flipped"):
     (line,) = warnings
-    assert found.step == 2
-    assert line.startswith(f"checkpoint 3 in {folder} is corrupt (")
+    assert line.startswith(f"checkpoint 3 in {unsealed} is corrupt (")
     assert line.endswith("; trying the one before it") and "\n" not in line
-  else:
-    assert found.step == 3
 
 
-def test_a_flipped_byte_of_the_values_is_noticed_by_the_checksum(folder):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_flipped_byte_of_the_values_is_noticed_by_the_checksum(unsealed):
   # Random floats do not compress: most of the file are the values themselves.
-  path, noticed = largest(folder / "3", VALUES), 0
+  path, noticed = largest(unsealed / "3", VALUES), 0
   whole = path.read_bytes()
   for position in range(2000, len(whole) - 2000, 3000):
     data = bytearray(whole)
     data[position] ^= 1
     path.write_bytes(data)
     warnings = Warnings()
-    with store(folder, warn=warnings) as opened:
+    with store(unsealed, warn=warnings) as opened:
       check(opened.restore_latest(LIKE).state, 2)
     noticed += "checksum of params/kernel differs" in warnings[0]
   assert noticed
 
 
-def test_every_byte_of_the_fingerprint_is_guarded(folder):
-  # "0.1" that turned into "0.3" is damage, and not another run.
-  path = folder / "3" / "meta" / "metadata"
-  path.write_text(path.read_text().replace('"0.1"', '"0.3"'))
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_the_seal_is_guarded_too(folder, damage):
+  DAMAGES[damage](folder / "3" / "seal.json")
   warnings = Warnings()
   with store(folder, warn=warnings) as opened:
-    assert opened.restore_latest(LIKE).step == 2
+    check(opened.restore_latest(LIKE).state, 2)
   assert len(warnings) == 1
+
+
+def test_a_damaged_fingerprint_is_not_another_run(folder):
+  path = folder / "3" / "meta" / "metadata"
+  path.write_text(path.read_text().replace('"0.1"', '"0.3"'))
+  with store(folder) as opened:
+    assert opened.restore_latest(LIKE).step == 2
 
 
 def test_training_on_replaces_the_corrupt_ones(folder):
@@ -166,13 +201,17 @@ KILLS = 8
 
 def test_the_last_finished_checkpoint_survives_sigkill(tmp_path):
   """Each of `KILLS` savers restores and checks what the one before it left."""
-  script = Path(__file__).with_name("saver.py")
+  script, seed = Path(__file__).with_name("saver.py"), random.randrange(10**6)
   done = subprocess.run(
-    [sys.executable, script, tmp_path, str(KILLS), str(random.randrange(10**6))],
+    [sys.executable, script, tmp_path, str(KILLS), str(seed)],
     capture_output=True,
     text=True,
     timeout=100,
   )
-  assert done.returncode == 0, done.stdout + done.stderr
-  ends = done.stdout.split()
-  assert ends == [str(-signal.SIGKILL)] * KILLS, done.stdout + done.stderr
+  told = f"seed {seed}\n{done.stdout}{done.stderr}"
+  assert done.returncode == 0, told
+  assert done.stdout.split() == [str(-signal.SIGKILL)] * KILLS, told
+  with checkpoints.Checkpoints(tmp_path, fingerprint={}, warn=pytest.fail) as opened:
+    found = opened.restore_latest(checkpoints.abstract(saver.state(0)))
+  chex.assert_trees_all_equal(found.state, saver.state(found.step))
+  assert found.step >= KILLS

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.claims import Claim, Protocol
+from jaxvision import files
 from jaxvision.errors import UserError
 from jaxvision.metrics import intervals, verdicts
-from jaxvision.train import files
 
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]  # arm: {seed: results.json}
 NOT_RUN = "not run"
@@ -146,7 +146,7 @@ def write(report: Mapping[str, Any], text: str, folder: Path) -> None:
   from jaxvision.viz import comparison  # Matplotlib is slow to import
 
   files.write_json(folder / "report.json", report)
-  files.write_atomically(folder / "report.md", text)
+  files.write_text(folder / "report.md", text)
   for metric, rows in figure_rows(report).items():
     xlabel = f"difference in {report['metrics'][metric]}"
     path = folder / "figures" / figure_name(metric)

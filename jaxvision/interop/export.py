@@ -1,12 +1,12 @@
 """Exports a model as one StableHLO artefact that runs without its code."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
 from jax import export
 
+from jaxvision import files
 from jaxvision.errors import UserError
 from jaxvision.typing import PyTree
 
@@ -39,25 +39,28 @@ def write(
   try:
     exported = export.export(fn, platforms=PLATFORMS)(symbolic)
   except Exception as error:
-    raise UserError(f"this model cannot be exported: {error}") from error
-  folder.mkdir(parents=True, exist_ok=True)
-  (folder / MODEL).write_bytes(exported.serialize())
+    reason = str(error).partition("\n")[0]
+    raise UserError(f"this model cannot be exported: {reason}") from error
+  files.write_bytes(folder / MODEL, exported.serialize())
   facts = {
     "inputs": [str(x) for x in exported.in_avals],
     "outputs": [str(x) for x in exported.out_avals],
     "platforms": list(exported.platforms),
     "call": "jax.export.deserialize(open('model.stablehlo', 'rb').read()).call(x)",
   }
-  (folder / FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+  files.write_json(folder / FACTS, facts)
 
 
 def read(folder: Path) -> Callable[[PyTree], PyTree]:
   """Returns the exported function.
 
   Raises:
-    UserError: there is no artefact in the folder.
+    UserError: there is no artefact in the folder, or a damaged one.
   """
   path = folder / MODEL
   if not path.is_file():
     raise UserError(f"there is no {path}; run --mode=export first.")
-  return export.deserialize(path.read_bytes()).call
+  try:
+    return export.deserialize(path.read_bytes()).call
+  except Exception as error:  # flatbuffers' errors have no common type
+    raise UserError(f"{path} is damaged; run --mode=export again.") from error

@@ -10,8 +10,9 @@ def in_top_k(
 ) -> Bool[Array, "*b"]:
   """Tells whether the label is among the k largest logits.
 
-  Fewer than k logits must be strictly larger than the label's, and ties count
-  against the label, so that a constant classifier is right in no example.
+  All but k logits must be strictly smaller than the label's: ties count against the
+  label, and so does NaN, so that a constant or a diverged classifier is right in no
+  example.
   """
   own = jnp.take_along_axis(logits, labels[..., None], axis=-1)
-  return jnp.sum(logits >= own, axis=-1) <= k
+  return jnp.sum(~(logits < own), axis=-1) <= k

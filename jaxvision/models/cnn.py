@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.core import FrozenDict
-from flax.linen import Conv
+from jaxvision.layers.convolution import Conv
 
 from jaxvision.errors import UserError
 from jaxvision.layers.dropout import hidden_dense

@@ -3,19 +3,21 @@
 That backend has a fast kernel for channels-last convolutions only ("NHWC", "HWIO"). The
 gradients of `lax.conv_general_dilated` are convolutions with other dimension orders.
 A pass reorders them, but only at the top level of a program: in the body of a `scan`,
-`fori_loop`, `while_loop` or `cond` they run as scalar code, 4 to 60 times slower.
+`fori_loop`, `while_loop` or `cond` they run as scalar code, 5 to 100 times slower.
 
 Here each tangent is a convolution in that dimension order of which the transpose, the
 gradient, is a plain channels-last convolution. Values and tangents are those of `lax`;
 so forward mode, reverse mode and any mixture of them work, which a `custom_vjp` would
 not allow. Only first-order reverse mode is fast in loops: a gradient of a gradient is
 again what `lax` makes of it.
+
+Two more traps of the CPU backend are avoided on the way, in loops or not: kernels with
+more taps than the map has pixels, and kernels of 1x1 and (k, 1).
 """
 
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +26,8 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 
+from jaxvision.ops import convolution_forms as forms
 from jaxvision.typing import Array, Float
-
-# "*" stands for the spatial axes.
-CHANNELS_LAST = ("N*C", "*IO", "N*C")
 
 
 def convolution(
@@ -114,25 +114,10 @@ def loop_safe_convolution(
     extent = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
     padding = lax.padtype_to_pads(x.shape[1:-1], extent, strides, padding)
   pads = tuple((int(low), int(high)) for low, high in padding)
-  window = _Window(tuple(strides), pads, dilation, precision, preferred_element_type)
-  return _convolve_loop_safe(x, kernel, window)
-
-
-class _Window(NamedTuple):
-  """All of a convolution but its arrays; the first three hold one value an axis."""
-
-  strides: tuple[int, ...]
-  padding: tuple[tuple[int, int], ...]
-  dilation: tuple[int, ...]
-  precision: lax.PrecisionLike
-  dtype: DTypeLike | None
-
-  def of_axes(self, axes: Sequence[int]) -> "_Window":
-    """The window along some of the spatial axes."""
-    strides, padding, dilation = (
-      tuple(values[axis] for axis in axes) for values in self[:3]
-    )
-    return self._replace(strides=strides, padding=padding, dilation=dilation)
+  window = forms.Window(
+    tuple(strides), pads, dilation, precision, preferred_element_type
+  )
+  return _convolve(x, kernel, window)
 
 
 def _is_channels_last(
@@ -143,40 +128,23 @@ def _is_channels_last(
   if not 1 <= spatial <= 3:
     return False
   parse = functools.partial(lax.conv_dimension_numbers, lhs.shape, rhs.shape)
-  return parse(numbers) == parse(_layout(spatial))
-
-
-def _layout(spatial: int, specs: Sequence[str] = CHANNELS_LAST) -> tuple[str, ...]:
-  """Spells out "*": `_layout(2)` is ("NHWC", "HWIO", "NHWC")."""
-  return tuple(spec.replace("*", "DHW"[-spatial:]) for spec in specs)
-
-
-def _convolve(
-  x: Array, kernel: Array, window: _Window, specs: Sequence[str] = CHANNELS_LAST
-) -> Array:
-  return lax.conv_general_dilated(
-    x,
-    kernel,
-    window.strides,
-    window.padding,
-    rhs_dilation=window.dilation,
-    dimension_numbers=_layout(x.ndim - 2, specs),
-    precision=window.precision,
-    preferred_element_type=window.dtype,
-  )
+  return parse(numbers) == parse(forms.layout(spatial))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _convolve_loop_safe(x: Array, kernel: Array, window: _Window) -> Array:
-  return _convolve(x, kernel, window)
+def _convolve(x: Array, kernel: Array, window: forms.Window) -> Array:
+  sizes = x.shape[1:-1]
+  if forms.fits_patches(kernel, sizes) and all(window.positions(sizes, kernel.shape)):
+    return forms.by_patches(x, kernel, window)
+  return forms.direct(x, kernel, window)
 
 
 # Symbolic zeros: an attack needs no kernel gradient, a first layer no input gradient.
-@functools.partial(_convolve_loop_safe.defjvp, symbolic_zeros=True)
+@functools.partial(_convolve.defjvp, symbolic_zeros=True)
 def _convolve_jvp(window, primals, tangents):
   x, kernel = primals
   dx, dkernel = tangents
-  out = _convolve_loop_safe(x, kernel, window)
+  out = _convolve(x, kernel, window)
   if isinstance(dkernel, SymbolicZero):
     return out, _along_input(dx, kernel, window)
   if isinstance(dx, SymbolicZero):
@@ -184,12 +152,16 @@ def _convolve_jvp(window, primals, tangents):
   return out, _along_input(dx, kernel, window) + _along_kernel(x, dkernel, window)
 
 
-def _along_input(dx: Array, kernel: Array, window: _Window) -> Array:
+def _along_input(dx: Array, kernel: Array, window: forms.Window) -> Array:
   """`dx` convolved with the kernel; transposing it swaps "O" and "I" into place."""
-  return _convolve(dx, kernel.swapaxes(-2, -1), window, ("N*C", "*OI", "N*C"))
+  sizes = dx.shape[1:-1]
+  out = window.positions(sizes, kernel.shape)
+  if forms.fits_patches(kernel, min(sizes, out, key=math.prod)):
+    return forms.by_patches(dx, kernel, window)
+  return forms.direct(dx, kernel.swapaxes(-2, -1), window, ("N*C", "*OI", "N*C"))
 
 
-def _along_kernel(x: Array, dkernel: Array, window: _Window) -> Array:
+def _along_kernel(x: Array, dkernel: Array, window: forms.Window) -> Array:
   """`x` convolved with `dkernel`, after folding axes that the kernel does not cover.
 
   Along an axis with a single tap and no padding a convolution is a batch of smaller
@@ -210,17 +182,20 @@ def _along_kernel(x: Array, dkernel: Array, window: _Window) -> Array:
   return y.reshape(*batch, *y.shape[1:]).transpose(np.argsort(order))
 
 
-def _transposable(x: Array, dkernel: Array, window: _Window) -> Array:
+def _transposable(x: Array, dkernel: Array, window: forms.Window) -> Array:
   """`x` convolved with `dkernel` in the order of which the transpose is channels-last.
 
   That transpose, the kernel's gradient, convolves `x`, its channels as the batch and
   its batch as the channels, with the output's gradient as the kernel.
   """
   if not window.strides:
-    return jnp.dot(
-      x, dkernel, precision=window.precision, preferred_element_type=window.dtype
-    )
-  y = _convolve(
-    x.swapaxes(0, -1), jnp.moveaxis(dkernel, -2, 0), window, ("C*N", "I*O", "*NC")
-  )
+    return forms.product(x, dkernel, window)
+  sizes = x.shape[1:-1]
+  out = window.positions(sizes, dkernel.shape)
+  if math.prod(out) > math.prod(sizes):
+    # XLA would swap the operands of the transpose (`forms.fits_patches`). The barrier
+    # keeps it from taking the padding back into the convolution.
+    x, window = lax.optimization_barrier(forms.pad(x, window)), window.unpadded()
+  x, dkernel = x.swapaxes(0, -1), jnp.moveaxis(dkernel, -2, 0)
+  y = forms.direct(x, dkernel, window, ("C*N", "I*O", "*NC"))
   return jnp.moveaxis(y, -2, 0)

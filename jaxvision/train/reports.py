@@ -17,8 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from jaxvision import files
 from jaxvision.errors import UserError
-from jaxvision.train import files
 
 
 class Reports:
@@ -41,10 +41,12 @@ class Reports:
     path = self.folder / "metrics.jsonl"
     if not self._lead or not path.exists():
       return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if _is_kept(line, stage, step)]
-    if len(kept) != len(lines):
-      files.write_atomically(path, "".join(kept))
+    text = path.read_text()
+    kept = [line for line in text.splitlines() if _is_kept(line, stage, step)]
+    whole = "".join(f"{line}\n" for line in kept)
+    if whole != text:
+      self._close_file()  # it would go on writing into the replaced one
+      files.write_text(path, whole)
 
   def line(
     self, stage: str, step: int, split: str, values: Mapping[str, float]
@@ -103,10 +105,14 @@ class Reports:
   def close(self) -> None:
     """Closes all files."""
     self.stop()
-    if self._file:
-      self._file.close()
+    self._close_file()
     if self._board:
       self._board.close()
+
+  def _close_file(self) -> None:
+    if self._file:
+      self._file.close()
+      self._file = None
 
 
 def show(text: str) -> None:
@@ -121,7 +127,7 @@ def show_table(title: str, metrics: Mapping[str, object]) -> None:
     return
   table = Table("metric", "value", title=title)
   for name, value in metrics.items():
-    if metrics.get(name.removeprefix("best/")) != value or "best/" not in name:
+    if metrics.get(name.replace("best/", "")) != value or "best/" not in name:
       table.add_row(name, _cell(value))  # the best is the last: once is enough
   Console().print(table)
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxvision import interruption
+from jaxvision import files, interruption
 from jaxvision.errors import UserError
-from jaxvision.train import files, loop, reports, sharding
+from jaxvision.train import loop, reports, sharding
 from jaxvision.train.checkpoints import Checkpoints
 from jaxvision.train.program import Program, stack
 from jaxvision.train.stage import Method, State

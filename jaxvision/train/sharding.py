@@ -93,7 +93,7 @@ def place_batch(batch: PyTree, mesh: Mesh, *, axis: int = 0) -> PyTree:
   if rows % mesh.size:
     raise UserError(
       f"a batch of {rows} does not split over {mesh.size} devices; "
-      "set config.batch_size to a multiple of them."
+      "set the batch size to a multiple of them."
     )
   if jax.process_count() == 1:
     return jax.device_put(batch, sharding)

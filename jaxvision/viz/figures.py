@@ -6,13 +6,14 @@ changes; and matplotlib is imported when the first figure is, since that takes a
 
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from jaxvision import files
 
 if TYPE_CHECKING:
   import matplotlib.axes
@@ -122,13 +123,7 @@ def save(figure: "matplotlib.figure.Figure", path: Path) -> Path:
   """Writes a PNG so that a kill leaves the old file or the new one, nothing else."""
   drawn = io.BytesIO()
   figure.savefig(drawn, format="png", dpi=DPI, facecolor="white")
-  path.parent.mkdir(parents=True, exist_ok=True)
-  part = path.with_name(f".{path.name}.{os.getpid()}")
-  try:
-    part.write_bytes(drawn.getvalue())
-    part.replace(path)
-  finally:
-    part.unlink(missing_ok=True)
+  files.write_bytes(path, drawn.getvalue())
   return path
 
 

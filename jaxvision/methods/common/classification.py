@@ -164,7 +164,6 @@ def evaluator(
     label, mask = batch["label"], batch["mask"]
     values = {
       "accuracy": in_top_k(scores, label),
-      "error": ~in_top_k(scores, label),
       "loss": cross_entropy(scores, label),
     }
     if len(data.classes) > 10:
@@ -173,8 +172,11 @@ def evaluator(
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
     del frozen
-    return evaluation.sum_over(
+    metrics = evaluation.sum_over(
       statistic, state.variables(now), image_data.split_batches(config, data, split)
     )
+    if split != "val":  # what papers report; while choosing, accuracy says the same
+      metrics["error"] = 1.0 - metrics["accuracy"]
+    return metrics
 
   return evaluate

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxvision import files
 from jaxvision.data import batches as batch_lib
 from jaxvision.data import image_files, images
 from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
 from jaxvision.errors import UserError
-from jaxvision.train import files
 from jaxvision.typing import Array, PyTree
 from jaxvision.viz import predictions
 
