@@ -89,6 +89,7 @@ def get_config(variant: str = ""):
   config.data = shared.images()
   config.epochs = 12.0
   config.batch_size = 100
+  config.per_dispatch = 10
   config.model = dict(
     name="mlp", hidden=(800, 800), activation="relu", initializer="he_normal",
     dense="plain", dense_options={},

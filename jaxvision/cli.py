@@ -28,7 +28,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   try:
     _check_file(argv)
     rest = flags.FLAGS(list(argv))
-    _ = flags.FLAGS.config  # a file that failed to load raises here
+    _check_tuples(argv, flags.FLAGS.config)
     if len(rest) > 1:
       raise UserError(f"unexpected argument {rest[1]!r}; options begin with --.")
     return rest
@@ -54,7 +54,7 @@ def _values(argv: Sequence[str], name: str) -> list[str]:
 
 def _explain(argv: Sequence[str], error: Exception) -> str:
   """Finds the config key that is at fault, or repeats the error's first line."""
-  known = _known_keys(argv)
+  known = list(_unchanged(argv))
   for key in _overrides(argv):
     if known and key not in known and not any(k.startswith(f"{key}.") for k in known):
       close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
@@ -69,14 +69,35 @@ def _overrides(argv: Sequence[str]) -> list[str]:
   return [m[1] for m in matches if m]
 
 
-def _known_keys(argv: Sequence[str]) -> list[str]:
-  """Loads the config file alone; no keys if it cannot be loaded."""
+def _unchanged(argv: Sequence[str]) -> dict[str, Any]:
+  """{key: value} of the config file without overrides; {} if it cannot be loaded."""
   values = _values(argv, "config")
   parser = config_flags.config_flags.ConfigFileFlagParser("config")
   try:
-    return list(config_lib.flat(parser.parse(values[-1]))) if values else []
+    return config_lib.flat(parser.parse(values[-1])) if values else {}
   except Exception:  # the first error, which is being explained, says more
-    return []
+    return {}
+
+
+def _check_tuples(argv: Sequence[str], config: Any) -> None:
+  """Raises if an element of an overridden tuple has a type that its default lacks.
+
+  ml_collections checks the types of all values but of what is in a tuple.
+  """
+  now, before = config_lib.flat(config) if config else {}, _unchanged(argv)
+  for key in _overrides(argv):
+    default = before.get(key)
+    if not isinstance(default, tuple) or not default:
+      continue
+    kinds = {type(x) for x in default} | (
+      {int} if float in map(type, default) else set()
+    )
+    odd = [x for x in now[key] if type(x) not in kinds]
+    if odd:
+      raise UserError(
+        f"--config.{key}: {odd[0]!r} is no {type(default[0]).__name__}; "
+        f"the config file has {default}."
+      )
 
 
 def guarded(

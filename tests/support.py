@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxvision.layers.convolution import Conv
 
+from jaxvision.layers.convolution import Conv
 from jaxvision.train import evaluation, state
 from jaxvision.train.stage import Stage
 

@@ -3,8 +3,6 @@
 Speed is measured by `experiments/benchmarks/convolution.py`; a test can see its cause.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -70,17 +68,30 @@ def test_one_export_runs_on_every_platform(case, of):
   assert_close(restored.call(*arrays(case)), plain(*arrays(case)))
 
 
-@pytest.mark.parametrize("case", ["3x3", "stride", "1x1", "tall", "tiny"])
-def test_a_sharded_batch_gives_the_same_and_is_never_gathered(case):
-  mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+def sharded(case, axis_type):
+  """Inputs, their batch over four devices, and a kernel, whole on each."""
+  mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
   rows = NamedSharding(mesh, PartitionSpec("data"))
   whole = NamedSharding(mesh, PartitionSpec())
-  shard = functools.partial(
-    jax.jit, in_shardings=(rows, whole), out_shardings=(rows, whole)
-  )
   x, w = arrays(case)
   x = jnp.concatenate([x, jnp.cos(x), jnp.sin(x), -x])
+  return jax.device_put((x, w), (rows, whole))
+
+
+@pytest.mark.parametrize("case", ["3x3", "stride", "1x1", "tall", "tiny"])
+def test_a_sharded_batch_gives_the_same_and_is_never_gathered(case):
+  arguments = sharded(case, AxisType.Auto)
+  shardings = jax.tree.map(lambda a: a.sharding, arguments)
   ours, plain = pair(case)
-  program = shard(gradient(ours)).lower(x, w).compile()
-  assert_close(program(jax.device_put(x, rows), w), jax.jit(gradient(plain))(x, w))
+  program = jax.jit(gradient(ours), out_shardings=shardings).lower(*arguments).compile()
+  expected = jax.jit(gradient(plain))(*jax.device_get(arguments))
+  assert_close(program(*arguments), expected)
   assert "all-gather" not in program.as_text()
+
+
+def test_explicit_sharding_is_that_of_lax():
+  ours, plain = (
+    jax.jit(gradient(conv))(*sharded("3x3", AxisType.Explicit)) for conv in pair("3x3")
+  )
+  assert_close(ours, plain)
+  assert [g.sharding for g in ours] == [g.sharding for g in plain]

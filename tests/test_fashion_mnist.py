@@ -209,9 +209,12 @@ def test_a_broken_download_leaves_nothing(tmp_path, tiny, server, monkeypatch):
 
 def test_a_refusal_is_an_answer_and_silence_is_not(server, monkeypatch):
   network.require_server(f"{server}no-such-file", what="nothing")
-  monkeypatch.setattr(
-    network.urllib.request, "urlopen", lambda *args, **kwargs: time.sleep(20)
-  )
+
+  def silent(*args, **kwargs):
+    time.sleep(20)
+    raise TimeoutError
+
+  monkeypatch.setattr(network.urllib.request, "urlopen", silent)
   start = time.monotonic()
   with pytest.raises(Unavailable, match="cannot be reached"):
     network.require_server(server, what="it is missing", timeout=0.2)

@@ -66,8 +66,6 @@ def no_signal():
   interruption.clear()
 
 
-
-
 @pytest.mark.parametrize("optimizer", [None, optax.adam(1e-2)], ids=["sgd", "adam"])
 @pytest.mark.parametrize("per_dispatch", [1, 3])
 def test_interrupted_run_resumes_bit_for_bit(

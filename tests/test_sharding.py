@@ -106,7 +106,7 @@ def test_batches_are_split_over_all_devices(axis):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_batch_that_does_not_divide_is_one_sentence(axis):
-  sentence = "a batch of 6 does not split over 4 devices; set config.batch_size"
+  sentence = "a batch of 6 does not split over 4 devices; set the batch size"
   with pytest.raises(UserError, match=sentence):
     sharding.place_batch(np.ones((6, 6, 2)), build(), axis=axis)
 

@@ -41,7 +41,7 @@ def write(
   except Exception as error:
     reason = str(error).partition("\n")[0]
     raise UserError(f"this model cannot be exported: {reason}") from error
-  files.write_bytes(folder / MODEL, exported.serialize())
+  files.write_bytes(folder / MODEL, bytes(exported.serialize()))
   facts = {
     "inputs": [str(x) for x in exported.in_avals],
     "outputs": [str(x) for x in exported.out_avals],

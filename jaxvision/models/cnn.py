@@ -6,11 +6,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.core import FrozenDict
-from jaxvision.layers.convolution import Conv
 
 from jaxvision.errors import UserError
+from jaxvision.layers.convolution import Conv
 from jaxvision.layers.dropout import hidden_dense
 from jaxvision.layers.tap import Tap
+from jaxvision.ops.pooling import max_pool
 from jaxvision.typing import Array, Float
 
 
@@ -88,4 +89,4 @@ class CNN(nn.Module):
         name=f"norm{i}",
       )(x)
     x = Tap(name=f"relu{i}")(nn.relu(x))
-    return Tap(name=f"pool{i}")(nn.max_pool(x, (2, 2), strides=(2, 2)))
+    return Tap(name=f"pool{i}")(max_pool(x, 2))

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
+from jax.sharding import AxisType
 from jax.typing import DTypeLike
 
 from jaxvision.ops import convolution_forms as forms
@@ -49,8 +50,9 @@ def convolution(
   `loop_safe_convolution` where the default backend is the CPU and that function
   supports the case, and `lax.conv_general_dilated` itself otherwise: on accelerators,
   which have no such trap, and for integers, groups (depthwise convolution), input
-  dilation (transposed convolution) and other dimension orders, of which the gradients
-  stay slow in loops on the CPU. For plain lax everywhere, pass lax's own function.
+  dilation (transposed convolution), other dimension orders and explicit sharding, of
+  which the gradients stay slow in loops on the CPU. Pass lax's own function where plain
+  lax is wanted.
 
   The backend is asked while tracing, not by `lax.platform_dependent`, which would put
   a branch into programs exported for several platforms. Either choice lowers to
@@ -61,6 +63,8 @@ def convolution(
     and all(d == 1 for d in lhs_dilation or ())
     and jnp.issubdtype(lhs.dtype, jnp.floating)
     and _is_channels_last(lhs, rhs, dimension_numbers)
+    # lax's rule for explicit shardings takes axes to keep their places.
+    and AxisType.Explicit not in jax.typeof(lhs).sharding.mesh.axis_types
   )
   if supported and jax.default_backend() == "cpu":
     return loop_safe_convolution(
@@ -98,6 +102,8 @@ def loop_safe_convolution(
   preferred_element_type: DTypeLike | None = None,
 ) -> Float[Array, "b *out d"]:
   """Convolves one to three spatial axes, channels last, on any backend.
+
+  Not for arrays that are sharded explicitly; see `convolution`.
 
   Args:
     x: inputs.
@@ -166,7 +172,7 @@ def _along_kernel(x: Array, dkernel: Array, window: forms.Window) -> Array:
 
   Along an axis with a single tap and no padding a convolution is a batch of smaller
   ones. Folded into the batch, the gradient of a 1x1 kernel is one matrix product (2
-  times faster) and that of a (k, 1) kernel a 1-D convolution (3 to 4 times faster).
+  times faster) and that of a (k, 1) kernel a 1-D convolution (3 times faster).
   """
   axes = range(x.ndim - 2)
   folded = [a for a in axes if dkernel.shape[a] == 1 and window.padding[a] == (0, 0)]
@@ -193,9 +199,9 @@ def _transposable(x: Array, dkernel: Array, window: forms.Window) -> Array:
   sizes = x.shape[1:-1]
   out = window.positions(sizes, dkernel.shape)
   if math.prod(out) > math.prod(sizes):
-    # XLA would swap the operands of the transpose (`forms.fits_patches`). The barrier
-    # keeps it from taking the padding back into the convolution.
-    x, window = lax.optimization_barrier(forms.pad(x, window)), window.unpadded()
+    # XLA would swap the operands of the transpose (`forms.fits_patches`), whose kernel
+    # is the output's gradient; not if the inputs bring their padding with them.
+    x, window = forms.pad(x, window), window.unpadded()
   x, dkernel = x.swapaxes(0, -1), jnp.moveaxis(dkernel, -2, 0)
   y = forms.direct(x, dkernel, window, ("C*N", "I*O", "*NC"))
   return jnp.moveaxis(y, -2, 0)
