@@ -144,6 +144,30 @@ def test_variants_train(tmp_path, variant):
   assert 0 < found["monte_carlo/accuracy"] <= 1
 
 
+RECIPES = {
+  "bfloat16": {"dtype": "bfloat16"},
+  "ema_accumulated": {"ema.decay": 0.9, "optimizer.accumulate": 2},
+  "adamw": {
+    "optimizer.name": "adamw",
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.weight_decay": 0.01,
+    "optimizer.schedule.name": "linear",
+    "optimizer.schedule.warmup": 0.5,
+  },
+  "fsdp": {"mesh.fsdp": 4, "model.hidden": (128,)},
+  "no_validation": {"data.validation": 0.0},
+  "profiled": {"log.profile_steps": 2, "per_dispatch": 1},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_train(tmp_path, name):
+  config = small(**{"epochs": 2.0, "data.limit": 400, **RECIPES[name]})
+  found = experiment.run(config, tmp_path)["metrics"]
+  assert 0.15 < found["accuracy"] <= 1 and np.isfinite(found["loss"])
+  assert (tmp_path / "profile").exists() == (name == "profiled")
+
+
 @pytest.mark.parametrize("variant", ["cnn", "cnn,per_map", "cnn,dropconnect"])
 def test_cnn_variants_train(tmp_path, variant):
   changes = {

@@ -119,6 +119,7 @@ class _Run:
     self.frozen, self.key = frozen, key
     self.store, self.reports, self.intervals = store, reports, intervals
     self.state, self.step, self.metrics = begun.state, begun.step, begun.metrics
+    self.begun = begun.step
     self.logs, self.in_flight = [], deque()
     self.before, self.start = begun.seconds, time.perf_counter()
     self.first = 0.0
@@ -162,6 +163,8 @@ class _Run:
     if not self.first:
       jax.block_until_ready(health)
       self.first = time.perf_counter() - self.start
+    elapsed = time.perf_counter() - self.start
+    self.reports.advance(self.step, (self.step - self.begun) / elapsed)
 
   def _check(self) -> None:
     """Fetches the logs since the last report and stops at the first sick step."""
@@ -182,7 +185,6 @@ class _Run:
     }
     self.logs = []
     self.reports.line(self.stage.name, self.step, "train", mean)
-    self.reports.advance(self.step, self.step / max(self.seconds(), 1e-9))
 
   def _evaluate(self) -> None:
     self._check()
