@@ -21,6 +21,7 @@ from jaxvision.errors import UserError
 from jaxvision.interop import export
 from jaxvision.metrics import intervals
 from jaxvision.train import ahead, program, reports, runner, sharding
+from jaxvision.train.stage import State
 
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -165,20 +166,28 @@ def _summary(each: list[dict[str, Any]]) -> dict[str, Any]:
   }
 
 
-def _final(plan: runner.Plan, folder: Path) -> Any:
-  """Variables of the first seed's result, for `predict`."""
+def final_state(plan: runner.Plan, folder: Path) -> State:
+  """Returns the trained state of the last stage, of the first seed.
+
+  Args:
+    plan: from `prepare`.
+    folder: the run's work directory; `config.eval.checkpoint` says last or best.
+
+  Raises:
+    UserError: there is no checkpoint, or a foreign one.
+  """
   seed, where = next(iter(_seeds(plan, folder).items()))
   which = plan.config.eval.checkpoint
   found = runner.restore(plan, seed, where, which=which, warn=reports.show)
-  return plan.method.variables(found.states[plan.method.stages[-1].name])
+  return found.states[plan.method.stages[-1].name]
 
 
 def _predict(plan: runner.Plan, folder: Path, inputs: Sequence[str]) -> dict[str, Any]:
   if not inputs:
     raise UserError("mode predict needs --inputs=FILE_OR_FOLDER[,...].")
-  read, outputs = runner.predict(
-    plan.method, _final(plan, folder), inputs, batch_size=plan.config.eval.batch_size
-  )
+  variables = plan.method.variables(final_state(plan, folder))
+  size = plan.config.eval.batch_size
+  read, outputs = runner.predict(plan.method, variables, inputs, batch_size=size)
   target = folder / "predictions"
   plan.method.write(read, outputs, target)
   reports.show(f"{len(outputs)} predictions are in {target}")
@@ -187,7 +196,7 @@ def _predict(plan: runner.Plan, folder: Path, inputs: Sequence[str]) -> dict[str
 
 def _export(plan: runner.Plan, folder: Path) -> dict[str, Any]:
   target = folder / "export"
-  variables = _final(plan, folder)
+  variables = plan.method.variables(final_state(plan, folder))
   export.write(plan.method.predict, variables, plan.method.inputs, target)
   reports.show(f"the exported model is in {target}")
   return {"folder": str(target)}

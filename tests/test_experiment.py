@@ -103,7 +103,8 @@ def test_exported_model_equals_predict(folder):
   image = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 1), dtype=np.uint8)
   found = export.read(folder / "export")(image)
   plan = experiment.prepare(experiment.method_module("continuous_dropout"), small())
-  expected = jax.jit(plan.method.predict)(experiment._final(plan, folder), image)
+  variables = plan.method.variables(experiment.final_state(plan, folder))
+  expected = jax.jit(plan.method.predict)(variables, image)
   np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-5)
 
 
