@@ -1,5 +1,6 @@
 """Convolution with loop-safe gradients: the numbers of `lax.conv_general_dilated`."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -14,6 +15,7 @@ from convolution_support import (
 )
 from jax import lax
 
+from jaxvision.ops import convolution_forms as forms
 from jaxvision.ops.convolution import convolution, loop_safe_convolution
 
 
@@ -146,3 +148,37 @@ def test_loop_safe_convolution_takes_lists_and_refuses_nonsense():
     loop_safe_convolution(x, w, strides=(1, 1), padding="FULL")
   with pytest.raises(ValueError, match="window_strides"):
     loop_safe_convolution(x, w, strides=(1,), padding=((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize(
+  "examples, pixels, expected",
+  [
+    (100, 64, 1),
+    (100, 196, 10),
+    (64, 256, 8),
+    (64, 1024, 16),
+    (7, 4096, 7),
+    (13, 9000, 13),
+  ],
+)
+def test_a_batch_is_cut_into_equal_chunks(examples, pixels, expected):
+  assert forms.chunks(examples, pixels) == expected
+  assert examples % expected == 0
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_gradients_of_a_batch_that_is_cut(strides):
+  keys = jax.random.split(jax.random.key(0), 3)
+  x = jax.random.normal(keys[0], (12, 40, 40, 2))
+  kernel = jax.random.normal(keys[1], (3, 3, 2, 3))
+  assert forms.chunks(12, 40 * 40) > 1
+
+  def gradients(function):
+    def loss(x, kernel):
+      y = function(x, kernel, strides, "SAME", dimension_numbers=LAYOUTS[2])
+      return jnp.sum(jnp.sin(y))
+
+    return jax.jit(jax.grad(loss, (0, 1)))(x, kernel)
+
+  expected = gradients(lax.conv_general_dilated)
+  chex.assert_trees_all_close(gradients(convolution), expected, rtol=1e-4, atol=1e-3)

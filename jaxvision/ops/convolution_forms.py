@@ -15,6 +15,8 @@ from jaxvision.typing import Array, Float
 CHANNELS_LAST = ("N*C", "*IO", "N*C")
 # A slice a tap: more would make the program large.
 MOST_TAPS = 64
+# Positions (examples times pixels) that a batch is cut from, and that a chunk may have.
+UNCUT_POSITIONS, CHUNK_POSITIONS, MOST_CHUNKS = 2**14, 2**11, 16
 
 
 class Window(NamedTuple):
@@ -79,6 +81,15 @@ def fits_patches(kernel: Float[Array, "*taps c d"], pixels: Sequence[int]) -> bo
   3x3 on 2x2, into one that the CPU backend runs as scalar code, in loops or not.
   """
   return 0 < math.prod(pixels) < math.prod(kernel.shape[:-2]) <= MOST_TAPS
+
+
+def chunks(examples: int, pixels: int) -> int:
+  """Into how many equal chunks a batch is cut: as few as make them small enough."""
+  if examples * pixels < UNCUT_POSITIONS:
+    return 1
+  divisors = [n for n in range(1, MOST_CHUNKS + 1) if examples % n == 0]
+  small = (n for n in divisors if examples // n * pixels <= CHUNK_POSITIONS)
+  return next(small, divisors[-1])
 
 
 def by_patches(
