@@ -6,12 +6,12 @@ several processes agree on every batch without talking to each other.
 
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int32
 
-from jaxvision.data.examples import Batch, Examples
+from jaxvision.data.examples import Batch, Indices
 from jaxvision.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class IndexBatches:
     """
     if not 1 <= batch_size <= n:
       raise UserError(
-        f"a batch of {batch_size} cannot be drawn from {n} training images: set the"
+        f"a batch of {batch_size} cannot be drawn from {n} training examples: set the"
         f" batch size to 1..{n}."
       )
     self.n, self.batch_size, self.seed = n, batch_size, seed
@@ -82,8 +82,19 @@ def process_rows(batch_size: int, rank: int, count: int) -> slice:
   return slice(rank * rows, (rank + 1) * rows)
 
 
+@runtime_checkable
+class Rows(Protocol):
+  """n examples that are read by their numbers, as a dict of arrays."""
+
+  def __len__(self) -> int:
+    """The number of examples n."""
+
+  def __getitem__(self, indices: Indices) -> Batch:
+    """The examples at `indices`, in that order."""
+
+
 def stream_batches(
-  examples: Examples, indices: IndexBatches, steps: int
+  examples: Rows, indices: IndexBatches, steps: int
 ) -> "grain.MapDataset":
   """Decoded batches for data that do not fit into memory.
 
@@ -107,7 +118,7 @@ def stream_batches(
 class _Batches:
   """A random access source of whole batches."""
 
-  def __init__(self, examples: Examples, indices: IndexBatches, steps: int) -> None:
+  def __init__(self, examples: Rows, indices: IndexBatches, steps: int) -> None:
     self._examples, self._indices, self._steps = examples, indices, steps
 
   def __len__(self) -> int:
@@ -118,7 +129,7 @@ class _Batches:
 
 
 def padded_batches(
-  examples: Examples, batch_size: int, *, rank: int = 0, count: int = 1
+  examples: Rows, batch_size: int, *, rank: int = 0, count: int = 1
 ) -> Iterator[Batch]:
   """All examples once, in order, in batches of one shape, for evaluation.
 
@@ -129,8 +140,8 @@ def padded_batches(
     count: number of processes; all of them get equally many batches.
 
   Yields:
-    {"image": [b, h, w, c], "label": int32[b], "mask": float32[b]}; the last batch is
-    filled up with the last example, and the mask is 0 there and 1 elsewhere.
+    The examples' arrays and "mask", float32[b]; the last batch is filled up with the
+    last example, and the mask is 0 there and 1 elsewhere.
 
   Raises:
     UserError: if the batch is not divisible by the number of processes.

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from jaxvision.data.examples import ImageDataset
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion
-from jaxvision.methods.common import classification, image_data
+from jaxvision.methods.common import batching, classification, image_data
 from jaxvision.ops import masks, statistics
 from jaxvision.train import sharding, state
 from jaxvision.train.stage import Method, Metrics, State
@@ -127,7 +127,7 @@ def detectors(
 
   mesh, parts, rows = sharding.mesh_of(now), [], 0
   examples = data.splits[split]
-  for batch in image_data.whole_batches(config, examples):
+  for batch in batching.whole(examples, config.eval.batch_size):
     image = sharding.place_replicated(batch["image"], mesh)
     valid = batch["mask"] > 0
     found = jax.device_get(activations(state.variables(now), image))

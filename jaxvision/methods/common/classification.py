@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxvision import models
-from jaxvision.data import batches as batch_lib
 from jaxvision.data.examples import ImageDataset
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion, transforms
 from jaxvision.losses.classification import cross_entropy
-from jaxvision.methods.common import image_data
+from jaxvision.methods.common import batching, image_data
 from jaxvision.metrics.classification import in_top_k
 from jaxvision.train import evaluation, optimizers, state
 from jaxvision.train.stage import Batches, Metrics, Stage, State
@@ -71,29 +70,22 @@ def train_stage(
   """
   train, size = data.splits["train"], config.batch_size
   resident = image_data.is_resident(train, config)
-  epoch_steps = len(train) // size
-  if not epoch_steps:
-    raise UserError(
-      f"config.batch_size is {size}, more than the {len(train)} training images."
-    )
+  epoch_steps = batching.steps_per_epoch(train, size)
   steps = max(1, round(config.epochs * epoch_steps))
   optimizer = optimizers.build(
     config.optimizer, steps=steps, steps_per_epoch=epoch_steps
   )
 
   def batches(seed: int) -> Batches:
-    order = batch_lib.IndexBatches(
-      len(train), size, seed=seed, rank=jax.process_index(), count=jax.process_count()
-    )
-    return order if resident else batch_lib.stream_batches(train, order, steps)
+    return batching.training(train, size, seed=seed, steps=steps, resident=resident)
 
   def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
-    image = image_data.as_float(image_data.examples(frozen, batch)["image"][:1])
+    image = image_data.as_float(batching.rows(frozen, batch)["image"][:1])
     fresh = state.create(model.init(key, image), optimizer)
     return state.with_ema(fresh) if config.ema.decay else fresh
 
   def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
-    chosen = image_data.examples(frozen, batch)
+    chosen = batching.rows(frozen, batch)
     loss_fn = _loss_fn(model, now, chosen, key)
     now, logs = state.update(now, loss_fn, optimizer)
     accumulate = config.optimizer.accumulate

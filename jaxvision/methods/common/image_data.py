@@ -14,7 +14,7 @@ from jaxvision.data import batches as batch_lib
 from jaxvision.data import image_files, images
 from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
 from jaxvision.errors import UserError
-from jaxvision.typing import Array, PyTree
+from jaxvision.typing import PyTree
 from jaxvision.viz import predictions
 
 
@@ -69,15 +69,6 @@ def _specs(split: Examples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
   }
 
 
-def examples(frozen: PyTree, batch: PyTree) -> dict[str, Array]:
-  """The batch itself, or the rows of the resident data that it numbers."""
-  if "data" not in frozen:
-    return batch
-  return jax.tree.map(
-    lambda x: x.at[batch].get(mode="promise_in_bounds"), frozen["data"]
-  )
-
-
 def split_batches(
   config: ConfigDict, data: ImageDataset, split: str
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -90,13 +81,6 @@ def split_batches(
   size = -(-config.eval.batch_size // devices) * devices  # padding is masked anyway
   rank, count = jax.process_index(), jax.process_count()
   return batch_lib.padded_batches(examples_, size, rank=rank, count=count)
-
-
-def whole_batches(
-  config: ConfigDict, examples_: Examples
-) -> Iterator[dict[str, np.ndarray]]:
-  """All rows, the same in every process, in batches of one shape with a mask."""
-  return batch_lib.padded_batches(examples_, config.eval.batch_size)
 
 
 def reader(data: ImageDataset) -> Callable[[Sequence[str]], Iterator]:

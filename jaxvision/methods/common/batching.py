@@ -1,0 +1,48 @@
+"""Batches of any data set: row numbers of resident data, or examples that stream."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from jaxvision.data import batches as batch_lib
+from jaxvision.errors import UserError
+from jaxvision.train.stage import Batches
+from jaxvision.typing import PyTree
+
+
+def rows(frozen: PyTree, batch: PyTree) -> PyTree:
+  """The batch itself, or the rows of the resident data that it numbers."""
+  if "data" not in frozen:
+    return batch
+  return jax.tree.map(
+    lambda x: x.at[batch].get(mode="promise_in_bounds"), frozen["data"]
+  )
+
+
+def training(
+  split: batch_lib.Rows, size: int, *, seed: int, steps: int, resident: bool
+) -> Batches:
+  """This process's batches of a run: row numbers if the split is resident."""
+  order = batch_lib.IndexBatches(
+    len(split), size, seed=seed, rank=jax.process_index(), count=jax.process_count()
+  )
+  return order if resident else batch_lib.stream_batches(split, order, steps)
+
+
+def steps_per_epoch(split: batch_lib.Rows, size: int) -> int:
+  """Number of whole batches.
+
+  Raises:
+    UserError: there is none.
+  """
+  if len(split) < size:
+    raise UserError(
+      f"config.batch_size is {size}, more than the {len(split)} training examples."
+    )
+  return len(split) // size
+
+
+def whole(split: batch_lib.Rows, size: int) -> Iterator[dict[str, np.ndarray]]:
+  """All rows, the same in every process, in batches of one shape with a mask."""
+  return batch_lib.padded_batches(split, size)
