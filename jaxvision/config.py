@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from jaxvision.data import images as image_sets
+from jaxvision.data import temporal_defaults as temporal_sets
 from jaxvision.errors import UserError
 
 SCHEDULE = {
@@ -78,7 +79,8 @@ SHARED = {
 # Keys that may change between two runs over one work directory.
 NOT_TRAINING = (
   "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
-  "data.folder", "data.resident_bytes",
+  "data.folder", "data.resident_bytes", "data.features", "data.annotations",
+  "suppression", "thresholds",
 )  # fmt: skip
 
 
@@ -92,6 +94,13 @@ def base(method: str) -> ConfigDict:
 def images(**fields: object) -> ConfigDict:
   """Returns the fields of an image data set, some of them changed."""
   config = ConfigDict(image_sets.DEFAULTS)
+  config.update(fields)
+  return config
+
+
+def actions(**fields: object) -> ConfigDict:
+  """Returns the fields of a data set of actions in time, some of them changed."""
+  config = ConfigDict(temporal_sets.DEFAULTS)
   config.update(fields)
   return config
 

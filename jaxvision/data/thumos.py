@@ -65,9 +65,10 @@ def only(table: Table, ambiguous: bool) -> Table:
   Videos with nothing but ambiguous segments belong to the former alone.
   """
   rows = [row for row in table.rows if (row.label == AMBIGUOUS) == ambiguous]
-  used = {row.video for row in rows}
-  left = set() if ambiguous else table.videos.keys() - {r.video for r in table.rows}
-  videos = {n: v for n, v in table.videos.items() if n in used | left}
+  kept = {row.video for row in rows}
+  if not ambiguous:  # videos without any segment stay, too
+    kept |= table.videos.keys() - {row.video for row in table.rows}
+  videos = {name: video for name, video in table.videos.items() if name in kept}
   classes = {AMBIGUOUS} if ambiguous else table.classes - {AMBIGUOUS}
   return Table(rows, videos, classes)
 

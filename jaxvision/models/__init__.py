@@ -10,11 +10,13 @@ from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
 from jaxvision.models.cnn import CNN
+from jaxvision.models.gtan import GTAN
 from jaxvision.models.mlp import MLP
 
 MODELS: dict[str, type[nn.Module]] = {
   "cnn": CNN,
   "mlp": MLP,
+  "gtan": GTAN,
 }
 
 

@@ -1,0 +1,66 @@
+"""Mistakes in the config of temporal data, before any file is read."""
+
+import ml_collections
+
+from jaxvision.data.temporal_defaults import NAME
+from jaxvision.data.temporal_known import KNOWN
+from jaxvision.errors import UserError
+
+COUNTS = ("limit", "validation", "seed", "step", "width", "max_segments",
+          "resident_bytes")  # fmt: skip
+SIZES = ("length", "stride")
+CHOICES = {
+  "window": ("resize", "sliding"),
+  "mode": ("linear", "bin_mean"),
+  "layout": ("auto", "td", "dt"),
+  "invalid": ("repair", "keep"),
+}
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+  """Checks the fields of `jaxvision.data.temporal_defaults.DEFAULTS`.
+
+  Raises:
+    UserError: naming the first field that is wrong.
+  """
+  for key in COUNTS:
+    if config[key] < 0:
+      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
+  for key in SIZES:
+    if config[key] < 1:
+      raise UserError(f"--config.data.{key}={config[key]}: give 1 step or more.")
+  for key, choices in CHOICES.items():
+    if config[key] not in choices:
+      raise UserError(
+        f"--config.data.{key}={config[key]!r} is unknown: give {' or '.join(choices)}."
+      )
+  if not 0 < config.keep <= 1:
+    raise UserError(
+      f"--config.data.keep={config.keep} is no share: give more than 0, at most 1."
+    )
+  if config.validation >= 1 and config.validation != int(config.validation):
+    raise UserError(
+      f"--config.data.validation={config.validation} is neither a whole number of"
+      " videos nor a fraction below 1."
+    )
+  if config.first >= 0 and not config.step:
+    raise UserError(
+      f"--config.data.first={config.first} has no meaning without --config.data.step:"
+      " set both, in seconds."
+    )
+  _check_source(config)
+
+
+def _check_source(config: ml_collections.ConfigDict) -> None:
+  """Both files, or the name of a data set that needs none."""
+  if bool(config.features) != bool(config.annotations):
+    has, lacks = ("features", "annotations")[:: 1 if config.features else -1]
+    raise UserError(
+      f"--config.data.{has} is set but --config.data.{lacks} is not: give both."
+    )
+  if not config.features and config.name not in (NAME, *KNOWN):
+    raise UserError(
+      f"--config.data.name={config.name!r} is unknown: give {NAME} or"
+      f" {' or '.join(KNOWN)}, or files of your own by --config.data.features and"
+      " --config.data.annotations."
+    )

@@ -1,0 +1,158 @@
+"""GTAN (Long, Yao, Qiu, Tian, Luo, Mei; CVPR 2019): temporal action localisation.
+
+Every cell of a pyramid over time predicts the width of a Gaussian; the Gaussian's width
+is the cell's anchor, and the features it pools are what the cell classifies, places and
+rates. Here are the stage, the detections and their measures; the network is
+`models.gtan`, the losses are `losses.detection`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxvision import models
+from jaxvision.data import temporal
+from jaxvision.data.features import read_features, resize_features
+from jaxvision.data.temporal import TemporalDataset, TemporalExamples
+from jaxvision.errors import UserError
+from jaxvision.layers import insertion, transforms
+from jaxvision.losses.detection import DetectionLossSpec, gtan_loss
+from jaxvision.methods.common import batching, detection
+from jaxvision.train import optimizers, state
+from jaxvision.train.stage import Method, Metrics, Stage, State
+from jaxvision.typing import Array, PRNGKey, PyTree
+
+
+def load(config: ConfigDict, *, abstract: bool = False) -> TemporalDataset:
+  """Reads the data that `config.data` names, or only their shapes."""
+  read = temporal.abstract_temporal if abstract else temporal.load_temporal
+  return read(config.data)
+
+
+def expected_files(config: ConfigDict) -> tuple[str, ...]:
+  """Says which files are expected where."""
+  return temporal.expected_files(config.data)
+
+
+def build(config: ConfigDict, data: TemporalDataset) -> Method:
+  """Makes the method: one stage, and detections for everything else."""
+  model = build_model(config, data)
+  detect = detection.detector(model, config.suppression)
+  evaluate = detection.evaluator(config, data, detect)
+  train = data.splits["train"]
+  inputs = jax.ShapeDtypeStruct((1, *train.shape), jnp.float32)
+  found = insertion.inserted_where(model, inputs, train=True)
+  return Method(
+    stages=(train_stage(config, data, model, evaluate),),
+    predict=detect,
+    variables=state.variables,
+    inputs=inputs,
+    read=reader(train, config.data),
+    write=lambda read, outputs, folder: detection.write(data, outputs, folder),
+    figures=lambda now, folder: detection.draw(
+      data, model, detect, state.variables(now), folder
+    ),
+    inserted=tuple(f"{name} at {', '.join(at)}" for name, at in found.items()),
+  )
+
+
+def build_model(config: ConfigDict, data: TemporalDataset) -> insertion.Inserted:
+  """Builds `config.model` for the classes of the data, with `config.insert` in it."""
+  own = {"classes": len(data.classes), "dtype": config.dtype}
+  rules = transforms.make_rules(config.insert)
+  return insertion.Inserted(models.build({**config.model.to_dict(), **own}), rules)
+
+
+def loss_spec(config: ConfigDict) -> DetectionLossSpec:
+  """Reads `config.loss`."""
+  try:
+    return DetectionLossSpec(**config.loss.to_dict())
+  except (TypeError, ValueError) as error:
+    raise UserError(f"config.loss: {error}") from error
+
+
+def train_stage(
+  config: ConfigDict,
+  data: TemporalDataset,
+  model: insertion.Inserted,
+  evaluate: Callable[[State, PyTree, str], Metrics],
+) -> Stage:
+  """The stage that trains classification, localisation and overlap together."""
+  train, size, steps = data.splits["train"], config.batch_size, config.steps
+  resident = train.nbytes <= config.data.resident_bytes
+  per_epoch = batching.steps_per_epoch(train, size)
+  optimizer = optimizers.build(config.optimizer, steps=steps, steps_per_epoch=per_epoch)
+  spec = loss_spec(config)
+
+  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
+    features = batching.rows(frozen, batch)["features"][:1]
+    fresh = state.create(model.init(key, features), optimizer)
+    return state.with_ema(fresh) if config.ema.decay else fresh
+
+  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
+    chosen = batching.rows(frozen, batch)
+
+    def loss_fn(params: PyTree):
+      variables = {**state.variables(now, average=False), "params": params}
+      outputs, changed = model.apply(
+        variables,
+        chosen["features"],
+        train=True,
+        rngs={"dropout": key},
+        mutable=["batch_stats"],
+      )
+      targets = (chosen[name] for name in ("segments", "label", "valid"))
+      loss, logs = gtan_loss(outputs, *targets, spec=spec)
+      return loss.mean(), (dict(changed), {k: v.mean() for k, v in logs.items()})
+
+    now, logs = state.update(now, loss_fn, optimizer)
+    accumulate = config.optimizer.accumulate
+    return state.advance(now, decay=config.ema.decay, every=accumulate), logs
+
+  return Stage(
+    name="train",
+    steps=steps,
+    spec=_batch_spec(train, size, resident),
+    batches=lambda seed: batching.training(
+      train, size, seed=seed, steps=steps, resident=resident
+    ),
+    frozen=lambda inherited: {"data": _arrays(train)} if resident else {},
+    init=init,
+    step=step,
+    evaluate=evaluate,
+    monitor="map/avg",
+  )
+
+
+def _batch_spec(train: TemporalExamples, size: int, resident: bool) -> PyTree:
+  return jax.ShapeDtypeStruct((size,), jnp.int32) if resident else _specs(train, size)
+
+
+def _specs(split: TemporalExamples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+  return {
+    name: jax.ShapeDtypeStruct((size, *shape), dtype)
+    for name, (shape, dtype) in split.spec.items()
+  }
+
+
+def _arrays(train: TemporalExamples) -> PyTree:
+  """All windows, or their specs if the data are abstract."""
+  abstract = not hasattr(train.features, "dtype")
+  return _specs(train, len(train)) if abstract else train.arrays()
+
+
+def reader(
+  train: TemporalExamples, config: ConfigDict
+) -> Callable[[Sequence[str]], Iterator[tuple[str, Array]]]:
+  """Returns a method's `read`: files of features, resized to one window each."""
+  length, width = train.shape
+
+  def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    for path in detection.feature_paths(paths):
+      features = read_features(str(path), layout=config.layout, width=width)
+      yield path.stem, np.asarray(resize_features(features, length, mode=config.mode))
+
+  return read
