@@ -80,7 +80,7 @@ def test_predict_writes_activitynet_json_and_timelines(folder, tmp_path):
 
 @pytest.fixture
 def unchecked():
-  """jaxtyping's "*s" does not understand symbolic batch sizes."""
+  """Turns jaxtyping off, whose "*s" does not understand symbolic batch sizes."""
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)
