@@ -68,15 +68,16 @@ def reproduce(args: argparse.Namespace, command: str) -> Path:
   count = protocol.seeds if args.seeds is None else args.seeds
   if count < 1:
     raise UserError(f"--seeds={count}: give 1 or more.")
+  seeds = range(protocol.first_seed, protocol.first_seed + count)
   folder = args.workdir / args.method
-  planned = runs.plan_runs(protocol, folder, range(count))
+  planned = runs.plan_runs(protocol, folder, seeds)
   if not args.report:
     from jaxvision import experiment  # a mistake in the flags answers at once
 
     todo = [run for run in planned if run.arm in arms]
     runs.run_unfinished(todo, experiment.run)
   found = report.build(
-    protocol, runs.collect(planned), range(count), method=args.method, command=command
+    protocol, runs.collect(planned), seeds, method=args.method, command=command
   )
   report.write(found, markdown.render(found), folder)
   tally = ", ".join(f"{n} {verdict}" for verdict, n in report.counts(found).items())

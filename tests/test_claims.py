@@ -51,6 +51,32 @@ class TestClaimsFiles:
       strengths = [noise_strength(found, arm) for arm in (claim.arm, claim.against)]
       assert strengths[0] == pytest.approx(strengths[1], rel=1e-6), claim
 
+  def test_gtan_protocol(self, tmp_path):
+    found = claims.load("gtan")
+    assert (found.first_seed, found.seeds) == (1, 5)
+    assert len(found.arms) == 14 and len(found.claims) == 28
+    paper = [claim for claim in found.claims if "Long et al." in claim.source]
+    assert {claim.direction for claim in paper} == {"higher"} and len(paper) == 6
+    for run in runs.plan_runs(found, tmp_path, range(1)):
+      config = run.config
+      assert (config.data.name, config.data.generated.noise) == ("generated", 0.55)
+      assert config.steps == 1500 and config.optimizer.learning_rate == 3e-3
+      assert len(config.model.ratios) == int(run.arm[-1])
+
+  def test_gtan_arms_differ_in_what_they_are_called(self):
+    found = claims.load("gtan")
+    for arm in found.arms:
+      model = runs.run_config(found, arm, 1).model
+      assert (model.anchors == "fixed") == arm.startswith("fixed"), arm
+      pooled = not arm.startswith(("unpooled", "fixed_r"))
+      assert (model.pooling == "gaussian") == pooled, arm
+      assert bool(model.group_layers) == arm.startswith("grouped"), arm
+      assert model.anchors == "fixed" or model.sigma_unit in arm, arm
+
+  def test_claims_compare_arms_of_equally_many_anchors(self):
+    for claim in claims.load("gtan").claims:
+      assert claim.arm[-3:] == claim.against[-3:], claim
+
 
 def noise_strength(found, arm):
   """Var m / E m^2 of an arm's hidden mask, as its config describes it."""

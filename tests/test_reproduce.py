@@ -121,6 +121,14 @@ class TestCommand:
     assert found["missing"] == {"narrow": [0, 1, 2], "wide": [2]}
     assert found["arms"]["wide"]["seeds"] == [0, 1]
 
+  def test_first_seed(self, tmp_path, toy, monkeypatch):
+    found = protocol(tmp_path, first_seed=4)
+    monkeypatch.setattr(claims, "load", lambda method: found)
+    assert self.call(tmp_path, "--only=wide", "--seeds=2") == 0
+    assert toy.calls == [("wide", 4), ("wide", 5)]
+    written = json.loads((tmp_path / "runs" / "toy" / "report.json").read_text())
+    assert written["seeds"] == [4, 5] and written["missing"] == {"narrow": [4, 5]}
+
   def test_sigterm_ends_well(self, tmp_path, toy, capsys):
     toy.fail_at = 2
     assert self.call(tmp_path) == 0

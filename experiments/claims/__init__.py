@@ -55,7 +55,8 @@ class Protocol(NamedTuple):
     arms: by name.
     claims: in the order of the report.
     metrics: {metric that the report tabulates: its heading}.
-    seeds: how many, from 0.
+    seeds: how many.
+    first_seed: from which on; above 0 if a pilot has seen those below.
     seed_keys: config keys that take the seed. With `data.seed` among them, arms share
       subset and label noise within a seed, which is what makes the differences paired.
   """
@@ -66,6 +67,7 @@ class Protocol(NamedTuple):
   claims: tuple[Claim, ...]
   metrics: Mapping[str, str]
   seeds: int = 5
+  first_seed: int = 0
   seed_keys: tuple[str, ...] = ("seed", "data.seed")
 
 
