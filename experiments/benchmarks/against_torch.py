@@ -15,15 +15,16 @@ from experiments.benchmarks import timing
 Programs = Mapping[str, Callable[[], Any]]
 
 
-def better_threads(run: Callable[[], Any]) -> int:
+def better_threads(run: Callable[[], Any], *, trials: int = 3) -> int:
   """Returns the faster number of threads for a torch program: one, or all."""
   seconds = {}
-  for threads in (1, timing.torch_threads()):
+  for threads in (1, timing.torch_threads()) * trials:
     torch.set_num_threads(threads)
     run()
     begin = time.perf_counter()
     run()
-    seconds[threads] = time.perf_counter() - begin
+    elapsed = time.perf_counter() - begin
+    seconds[threads] = min(elapsed, seconds.get(threads, elapsed))
   return min(seconds, key=seconds.get)
 
 
