@@ -20,7 +20,7 @@ from jaxvision.data.temporal import TemporalDataset, TemporalExamples
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion, transforms
 from jaxvision.losses.detection import DetectionLossSpec, gtan_loss
-from jaxvision.methods.common import batching, detection
+from jaxvision.methods.common import batching, detection, detection_files
 from jaxvision.train import optimizers, state
 from jaxvision.train.stage import Method, Metrics, Stage, State
 from jaxvision.typing import Array, PRNGKey, PyTree
@@ -51,8 +51,8 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
     variables=state.variables,
     inputs=inputs,
     read=reader(train, config.data),
-    write=lambda read, outputs, folder: detection.write(data, outputs, folder),
-    figures=lambda now, folder: detection.draw(
+    write=lambda read, outputs, folder: detection_files.write(data, outputs, folder),
+    figures=lambda now, folder: detection_files.draw(
       data, model, detect, state.variables(now), folder
     ),
     inserted=tuple(f"{name} at {', '.join(at)}" for name, at in found.items()),
@@ -151,7 +151,7 @@ def reader(
   length, width = train.shape
 
   def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for path in detection.feature_paths(paths):
+    for path in detection_files.feature_paths(paths):
       features = read_features(str(path), layout=config.layout, width=width)
       yield path.stem, np.asarray(resize_features(features, length, mode=config.mode))
 
