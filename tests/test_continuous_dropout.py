@@ -93,7 +93,9 @@ def test_dependence_is_measured_on_clean_activations(tmp_path):
   experiment.run(config, tmp_path)
   state = experiment.final_state(plan, tmp_path)
   data = method.load(config)
-  model = method.classification.build_model(config, data, method.insertions(config))
+  model = method.supervised.build_model(
+    config, len(data.classes), method.insertions(config)
+  )
   h = method.detectors(config, data, model, state, "test")["relu1"]
   image = data.splits["test"][np.arange(50)]["image"].reshape(50, -1) / 255
   layer = jax.device_get(state["params"]["dense1"])

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from jaxvision.data.examples import ImageDataset
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion
-from jaxvision.methods.common import batching, classification, image_data
+from jaxvision.methods.common import batching, classification, image_data, supervised
 from jaxvision.ops import masks, statistics
 from jaxvision.train import sharding, state
 from jaxvision.train.stage import Method, Metrics, State
@@ -33,8 +33,8 @@ expected_files = image_data.expected_files
 
 def build(config: ConfigDict, data: ImageDataset) -> Method:
   """Makes the method: one stage, a classifier with masks inserted."""
-  model = classification.build_model(config, data, insertions(config))
-  predict = classification.predict_fn(model)
+  model = supervised.build_model(config, len(data.classes), insertions(config))
+  predict, inputs = classification.predict_fn(model), image_data.inputs(data)
   plain = classification.evaluator(config, data, lambda v, x: predict(v, x)["logits"])
   averaged = classification.evaluator(config, data, _monte_carlo(config, model))
 
@@ -51,11 +51,11 @@ def build(config: ConfigDict, data: ImageDataset) -> Method:
     stages=(classification.train_stage(config, data, model, evaluate),),
     predict=predict,
     variables=state.variables,
-    inputs=image_data.inputs(data),
+    inputs=inputs,
     read=image_data.reader(data),
     write=image_data.writer(data),
     figures=lambda now, folder: draw(config, data, model, now, folder),
-    inserted=classification.where_inserted(model, data),
+    inserted=supervised.where_inserted(model, image_data.as_float(inputs)),
   )
 
 
@@ -90,7 +90,7 @@ def insertions(config: ConfigDict) -> list[dict[str, Any]]:
   return entries
 
 
-def _monte_carlo(config: ConfigDict, model: classification.Model):
+def _monte_carlo(config: ConfigDict, model: supervised.Model):
   """(variables, images) -> log of the mean probability over masked passes.
 
   Not in the paper's code. The keys are the same at every call: evaluation is
@@ -113,7 +113,7 @@ def _monte_carlo(config: ConfigDict, model: classification.Model):
 def detectors(
   config: ConfigDict,
   data: ImageDataset,
-  model: classification.Model,
+  model: supervised.Model,
   now: State,
   split: str,
 ) -> dict[str, Float[np.ndarray, "n d"]]:

@@ -13,17 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvision import models
 from jaxvision.data import temporal
 from jaxvision.data.features import read_features, resize_features
 from jaxvision.data.temporal import TemporalDataset, TemporalExamples
 from jaxvision.errors import UserError
-from jaxvision.layers import insertion, transforms
 from jaxvision.losses.detection import DetectionLossSpec, gtan_loss
-from jaxvision.methods.common import batching, detection, detection_files
-from jaxvision.train import optimizers, state
-from jaxvision.train.stage import Method, Metrics, Stage, State
-from jaxvision.typing import Array, PRNGKey, PyTree
+from jaxvision.methods.common import detection, detection_files, supervised
+from jaxvision.ops.detections import DetectionOutputs
+from jaxvision.train import state
+from jaxvision.train.stage import Method, Stage
+from jaxvision.typing import Array, PyTree
 
 
 def load(config: ConfigDict, *, abstract: bool = False) -> TemporalDataset:
@@ -39,12 +38,11 @@ def expected_files(config: ConfigDict) -> tuple[str, ...]:
 
 def build(config: ConfigDict, data: TemporalDataset) -> Method:
   """Makes the method: one stage, and detections for everything else."""
-  model = build_model(config, data)
+  model = supervised.build_model(config, len(data.classes))
   detect = detection.detector(model, config.suppression)
   evaluate = detection.evaluator(config, data, detect)
   train = data.splits["train"]
   inputs = jax.ShapeDtypeStruct((1, *train.shape), jnp.float32)
-  found = insertion.inserted_where(model, inputs, train=True)
   return Method(
     stages=(train_stage(config, data, model, evaluate),),
     predict=detect,
@@ -55,15 +53,8 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
     figures=lambda now, folder: detection_files.draw(
       data, model, detect, state.variables(now), folder
     ),
-    inserted=tuple(f"{name} at {', '.join(at)}" for name, at in found.items()),
+    inserted=supervised.where_inserted(model, inputs),
   )
-
-
-def build_model(config: ConfigDict, data: TemporalDataset) -> insertion.Inserted:
-  """Builds `config.model` for the classes of the data, with `config.insert` in it."""
-  own = {"classes": len(data.classes), "dtype": config.dtype}
-  rules = transforms.make_rules(config.insert)
-  return insertion.Inserted(models.build({**config.model.to_dict(), **own}), rules)
 
 
 def loss_spec(config: ConfigDict) -> DetectionLossSpec:
@@ -77,51 +68,28 @@ def loss_spec(config: ConfigDict) -> DetectionLossSpec:
 def train_stage(
   config: ConfigDict,
   data: TemporalDataset,
-  model: insertion.Inserted,
-  evaluate: Callable[[State, PyTree, str], Metrics],
+  model: supervised.Model,
+  evaluate: supervised.Evaluate,
 ) -> Stage:
   """The stage that trains classification, localisation and overlap together."""
-  train, size, steps = data.splits["train"], config.batch_size, config.steps
+  train, size = data.splits["train"], config.batch_size
   resident = train.nbytes <= config.data.resident_bytes
-  per_epoch = batching.steps_per_epoch(train, size)
-  optimizer = optimizers.build(config.optimizer, steps=steps, steps_per_epoch=per_epoch)
   spec = loss_spec(config)
 
-  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
-    features = batching.rows(frozen, batch)["features"][:1]
-    fresh = state.create(model.init(key, features), optimizer)
-    return state.with_ema(fresh) if config.ema.decay else fresh
+  def loss(outputs: DetectionOutputs, batch: PyTree) -> tuple[Array, dict[str, Array]]:
+    targets = (batch[name] for name in ("segments", "label", "valid"))
+    value, logs = gtan_loss(outputs, *targets, spec=spec)
+    return value.mean(), {k: v.mean() for k, v in logs.items()}
 
-  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
-    chosen = batching.rows(frozen, batch)
-
-    def loss_fn(params: PyTree):
-      variables = {**state.variables(now, average=False), "params": params}
-      outputs, changed = model.apply(
-        variables,
-        chosen["features"],
-        train=True,
-        rngs={"dropout": key},
-        mutable=["batch_stats"],
-      )
-      targets = (chosen[name] for name in ("segments", "label", "valid"))
-      loss, logs = gtan_loss(outputs, *targets, spec=spec)
-      return loss.mean(), (dict(changed), {k: v.mean() for k, v in logs.items()})
-
-    now, logs = state.update(now, loss_fn, optimizer)
-    accumulate = config.optimizer.accumulate
-    return state.advance(now, decay=config.ema.decay, every=accumulate), logs
-
-  return Stage(
-    name="train",
-    steps=steps,
+  return supervised.train_stage(
+    config,
+    train,
+    model,
+    steps=config.steps,
     spec=_batch_spec(train, size, resident),
-    batches=lambda seed: batching.training(
-      train, size, seed=seed, steps=steps, resident=resident
-    ),
-    frozen=lambda inherited: {"data": _arrays(train)} if resident else {},
-    init=init,
-    step=step,
+    resident=(lambda: _arrays(train)) if resident else None,
+    inputs=lambda batch: batch["features"],
+    loss=loss,
     evaluate=evaluate,
     monitor="map/avg",
   )
