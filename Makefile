@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-METHOD := continuous_dropout
+METHOD := gtan
 
 .PHONY: demo test lint install clean
 

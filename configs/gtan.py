@@ -31,8 +31,20 @@ PAPER = {
   "suppression.kind": "greedy",
   "suppression.threshold": 0.9,
 }
+# Windows of 512 steps as the paper has them; how far apart they are, and the threshold
+# of the suppression, are of SSAD's family, as the paper's own are not known.
+THUMOS14 = {
+  **PAPER,
+  "data.name": "thumos14",
+  "data.window": "sliding",
+  "data.stride": 128,
+  "data.keep": 0.9,
+  "suppression.threshold": 0.2,
+  "metric.protocol": "thumos",
+  "metric.thresholds": (0.1, 0.2, 0.3, 0.4, 0.5),
+}
 VARIANTS = {
-  # Ablations.
+  # Ablations, section 4 of the specification. The default is a single Gaussian a cell.
   "fixed": {"model.anchors": "fixed", "model.pooling": "none"},
   "fixed_pooled": {"model.anchors": "fixed"},
   "unpooled": {"model.pooling": "none"},
@@ -41,12 +53,22 @@ VARIANTS = {
   "cell": {"model.sigma_unit": "cell"},
   "window": {"model.sigma_unit": "window"},
   "grouped": {"model.group_layers": (1, 2, 3, 4, 5)},
+  "grouped_fine": {"model.group_layers": (1, 2)},
+  "two_ratios": {"model.ratios": (1.0, 1.414)},
   "three_ratios": {"model.ratios": (1.0, 1.26, 1.587)},
+  "three_layers": {"model.anchor_widths": (64, 64, 64)},
+  "pointwise_heads": {"model.head_kernel": 1},
+  "class_score": {"suppression.overlap_in_score": False},
   # Suppression.
   "greedy": {"suppression.kind": "greedy"},
+  # Frames of Fashion-MNIST: from pixels to detections.
+  "frames": {"data.name": "frames", "steps": 2000},
   # The paper's own scale.
   "paper": PAPER,
   "activitynet": PAPER,
+  "thumos14": THUMOS14,
+  # Features of C3D, reduced to 500 numbers, instead of P3D's 2048.
+  "c3d": {"data.width": 500},
 }
 
 
@@ -81,7 +103,11 @@ def get_config(variant: str = ""):
     keep=100,  # detections a window
     overlap_in_score=True,
   )
-  config.thresholds = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+  config.metric = dict(
+    protocol="activitynet",  # or thumos: whose average precision it is
+    thresholds=(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+    recall_thresholds=(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+  )  # fmt: skip
   config.optimizer.name = "adam"
   config.optimizer.learning_rate = 3e-3
   config.optimizer.schedule.name = "cosine"

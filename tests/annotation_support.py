@@ -66,5 +66,7 @@ def named(segments, videos, classes):
 
 
 FOLDER = settings(
-  max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+  max_examples=40,
+  deadline=None,  # files may be slow
+  suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -143,7 +143,7 @@ def test_splits_of_the_data_set():
     assert split.shape == (64, 24) and split.videos[0] == f"{name}_00000"
     truth = split.truth
     # from units of the window to seconds and back to the truth, one second a step
-    seconds = split.to_seconds(split.segments)[split.valid]
+    seconds = split.windows.to_seconds(split.segments)[split.valid]
     np.testing.assert_allclose(seconds[:, 0], truth.start, atol=1e-5)
     np.testing.assert_allclose(seconds[:, 1], truth.end, atol=1e-5)
     np.testing.assert_array_equal(split.label[split.valid], truth.label)

@@ -62,7 +62,7 @@ def test_figures_show_timelines(folder):
 
 
 def test_eval_may_change_the_suppression(folder):
-  changes = {"suppression.kind": "greedy", "thresholds": (0.3, 0.5)}
+  changes = {"suppression.kind": "greedy", "metric.thresholds": (0.3, 0.5)}
   found = experiment.run(configure(**changes), folder, "eval")["metrics"]
   assert {"map/0.30", "map/0.50"} <= set(found)
 
@@ -131,6 +131,8 @@ def test_grouping_trains(tmp_path):
     ({"suppression.kind": "hard"}, "config.suppression.kind is 'hard'"),
     ({"loss.mining": "none"}, "config.loss: mining is 'none'"),
     ({"model.pooling": "sum"}, "config.model.pooling is 'sum'"),
+    ({"metric.protocol": "coco"}, "config.metric.protocol is 'coco'"),
+    ({"metric.thresholds": (0.5, 1.5)}, "config.metric.thresholds is (0.5, 1.5)"),
     ({"data.features": "/nowhere", "data.annotations": "/a.json"}, "/a.json"),
     ({"batch_size": 1000}, "config.batch_size is 1000"),
   ],
@@ -168,16 +170,19 @@ def test_an_action_in_two_windows_is_found_once():
     "label": np.array([[2], [2], [1]], np.int32),
     "score": np.array([[0.8], [0.9], [0.7]], np.float32),
   }
-  merged = windows.merge(two_videos(), found, config, detection.suppress)
+  merged = windows.merge(two_videos().windows, found, config, detection.suppress)
   assert merged.video.tolist() == [0, 1] and merged.label.tolist() == [2, 1]
   np.testing.assert_allclose(merged.score, [0.9, 0.7], rtol=1e-6)
   np.testing.assert_allclose(merged.start, [12, 10], rtol=1e-5)
 
 
-def test_perfect_detections_score_one():
+@pytest.mark.parametrize("variant", ["", "thumos14"])
+def test_perfect_detections_score_one(variant):
   truth = Segments(np.array([0, 1]), np.array([0, 1]), np.zeros(2), np.ones(2))
-  found = detection.measure(truth, truth._replace(score=np.ones(2)), (0.5, 0.95))
-  assert found["map/avg"] == 1.0 and found["map/0.95"] == 1.0
+  perfect = truth._replace(score=np.ones(2))
+  found = detection.measure(truth, perfect, config_file.get_config(variant).metric)
+  assert found["map/avg"] == 1.0 and found["map/0.50"] == 1.0
+  assert found["ar/100"] == 1.0
 
 
 def test_resume_is_bit_for_bit(tmp_path):

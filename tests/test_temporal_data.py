@@ -54,7 +54,7 @@ def test_a_resized_window_is_the_whole_video(tmp_path, mode):
 
 def test_truth_in_seconds_matches_the_windows(tmp_path):
   val = load(tmp_path).splits["val"]
-  seconds = val.to_seconds(val.segments)
+  seconds = val.windows.to_seconds(val.segments)
   truth = np.stack((val.truth.start, val.truth.end), -1)
   np.testing.assert_allclose(seconds[0], truth, rtol=1e-6)
   perfect = Segments(
@@ -85,7 +85,9 @@ def test_sliding_windows_share_out_segments_and_end_with_zeros(tmp_path):
   assert targets(train, 0) == [(0.5, 1.0, 1)]
   assert len(train.truth.video) == 3  # also what no window keeps
   np.testing.assert_allclose(
-    train.to_seconds(np.array([[[0.5, 1.0]], [[0.0, 0.9]]]), np.array([1, 3])),
+    train.windows.take(np.array([1, 3])).to_seconds(
+      np.array([[[0.5, 1.0]], [[0.0, 0.9]]])
+    ),
     [[[5, 7]], [[0, 2.5]]],  # a detection ends with its video
   )
 
@@ -150,7 +152,7 @@ def test_windows_are_streamed_and_padded_like_other_examples(tmp_path):
       np.testing.assert_array_equal(batch[key], value)
   (batch,) = padded_batches(train, 3)
   assert batch["mask"].tolist() == [1, 1, 0]
-  assert {k: (v.shape[1:], v.dtype) for k, v in batch.items() if k != "mask"} == (
+  assert {k: (v.shape[1:], v.dtype) for k, v in batch.items() if k in train.spec} == (
     train.spec
   )
 

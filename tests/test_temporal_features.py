@@ -124,7 +124,7 @@ def test_pickles_are_refused_unless_asked_for(tmp_path):
 
 def test_missing_and_unknown_files(tmp_path):
   assert "no feature file" in sentence(tmp_path / "none.npy")
-  assert "give one of .npy" in sentence(tmp_path / "a.pkl")
+  assert "give one of .npy" in sentence(tmp_path / "a.txt")
   assert "no keys" in sentence(f"{save(tmp_path / 'a.npy')}::x")
 
 

@@ -138,3 +138,87 @@ def test_a_worse_false_positive_costs_nothing(problem):
     temporal.detection_average_precision(truth, predictions, THRESHOLDS),
     temporal.detection_average_precision(truth, more, THRESHOLDS),
   )
+
+
+@st.composite
+def apart(draw):
+  """Instances that share no time, and detections around them.
+
+  So no detection reaches two instances by more than half.
+  """
+  rng = np.random.default_rng(draw(seeds))
+  n, m = draw(st.integers(1, 20)), draw(st.integers(1, 60))
+  start = np.arange(n) + 0.4 * rng.random(n)
+  video, label = rng.integers(0, 3, n), rng.integers(0, 3, n)
+  truth = temporal.Segments(video, label, start, start + rng.uniform(0.1, 0.6, n))
+  found = truth.take(rng.integers(0, n, m))
+  moved = found._replace(
+    start=found.start - rng.uniform(0, 0.1, m), end=found.end + rng.uniform(0, 0.1, m)
+  )
+  return truth, moved._replace(score=rng.random(m))
+
+
+def precisions(truth, predictions):
+  """AP of both rules at thresholds above a half."""
+  ap = temporal.detection_average_precision(truth, predictions, THRESHOLDS[1:])
+  thumos = [
+    temporal.thumos_average_precision(truth, predictions, t) for t in (0.5, 0.7)
+  ]
+  return np.concatenate([ap, thumos])
+
+
+def with_more(predictions, *more):
+  return type(predictions)(
+    *(np.concatenate(parts) for parts in zip(predictions, *more, strict=True))
+  )
+
+
+@settings(max_examples=40, deadline=None)
+@given(apart(), seeds, st.floats(0, 1))
+def test_a_duplicate_of_lower_score_never_helps(problem, seed, factor):
+  """Whatever it could find, its original has taken."""
+  truth, predictions = problem
+  row = np.random.default_rng(seed).integers(0, len(predictions.score), 3)
+  copy = predictions.take(row)
+  more = with_more(predictions, copy._replace(score=factor * copy.score))
+  assert np.all(precisions(truth, more) <= precisions(truth, predictions) + 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(), seeds, st.booleans())
+def test_a_false_positive_never_helps(problem, seed, last):
+  truth, predictions = problem
+  rng = np.random.default_rng(seed)
+  wrong = truth.take(rng.integers(0, len(truth.label), 2))
+  wrong = wrong._replace(  # where no instance is
+    start=wrong.start + 90, end=wrong.end + 90, score=rng.random(2) - 2 * last
+  )
+  before, after = (
+    precisions(truth, p) for p in (predictions, with_more(predictions, wrong))
+  )
+  assert np.all(after <= before + 1e-12)
+  if last:  # it is in no precision that counts
+    np.testing.assert_array_equal(after, before)
+
+
+@settings(max_examples=40, deadline=None)
+@given(problems(), seeds)
+def test_ambiguous_intervals_only_forgive(problem, seed):
+  truth, predictions = problem
+  unclear = truth.take(np.random.default_rng(seed).integers(0, len(truth.label), 3))
+  ap = lambda intervals: temporal.thumos_average_precision(
+    truth, predictions, 0.4, ambiguous=intervals
+  )
+  assert np.all(ap(unclear) >= ap(None) - 1e-12)
+  videos = np.unique(np.concatenate([truth.video, predictions.video]))
+  whole = segments([(v, 0, -9, 99) for v in videos])
+  hits = ap(whole) * np.unique(truth.label, return_counts=True)[1]
+  # with all others forgiven each detection that counts is right: AP is the recall
+  np.testing.assert_allclose(hits, np.round(hits), atol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(), st.floats(0.5, 50), st.floats(1, 3))
+def test_recall_grows_with_the_proposals_allowed(problem, limit, factor):
+  at_most = lambda n: temporal.average_recall(*problem, THRESHOLDS, max_proposals=n)
+  assert np.all(at_most(limit)[1][:, -1] <= at_most(limit * factor)[1][:, -1])

@@ -125,3 +125,41 @@ def _touches(predictions, row, ambiguous, unclear):
     )
     > 0
   )
+
+
+def nms(
+  segments: np.ndarray, classes: np.ndarray, scores: np.ndarray, *, threshold: float,
+  keep: int,
+) -> np.ndarray:  # fmt: skip
+  """Candidates of one video that greedy suppression keeps, best first."""
+  order, kept = np.argsort(-scores, kind="stable"), []
+  while len(order) and len(kept) < keep:
+    best, order = order[0], order[1:]
+    kept.append(best)
+    rivals = _rivals(segments, classes, best, order)
+    order = order[rivals < threshold]
+  return np.array(kept, int)
+
+
+def soft_nms(
+  segments: np.ndarray, classes: np.ndarray, scores: np.ndarray, *, sigma: float,
+  keep: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+  """Candidates in the order in which soft suppression takes them, and their scores."""
+  left, scores = np.arange(len(scores)), scores.copy()
+  kept, found = [], []
+  while len(left) and len(kept) < keep:
+    best = left[np.argmax(scores[left])]
+    kept.append(best)
+    found.append(scores[best])
+    left = left[left != best]
+    scores[left] *= np.exp(-(_rivals(segments, classes, best, left) ** 2) / sigma)
+  return np.array(kept, int), np.array(found)
+
+
+def _rivals(segments, classes, best, rows):
+  """IoU of one candidate with others; 0 for those of other classes."""
+  (start, end), (starts, ends) = segments[best], segments[rows].T
+  shared = np.clip(np.minimum(end, ends) - np.maximum(start, starts), 0, None)
+  iou = shared / ((end - start) + (ends - starts) - shared)
+  return np.where(classes[rows] == classes[best], iou, 0)

@@ -12,16 +12,13 @@ videos, and few rounds.
 
 import argparse
 import functools
-import itertools
-import json
-import statistics
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import temporal_loops
-from timing import measure, report
+from timing import measure, report, report_growth
 
 from jaxvision.metrics import temporal
 from jaxvision.metrics.temporal import Segments
@@ -88,14 +85,8 @@ def scaling(name: str, sizes: list[int], rounds: int) -> None:
   """Prints time and memory of ours for growing data."""
   runs = {str(videos): programs(videos)[name]["ours"] for videos in sizes}
   times = measure(runs, rounds=rounds)
-  cpu = {videos: 1e3 * statistics.median(t.cpu) for videos, t in times.items()}
-  line = {
-    "benchmark": f"{name}, growing",
-    "cpu_ms": {videos: round(value, 1) for videos, value in cpu.items()},
-    "of_a_doubling": [round(b / a, 2) for a, b in itertools.pairwise(cpu.values())],
-    "peak_mb": {videos: round(peak_megabytes(run), 1) for videos, run in runs.items()},
-  }
-  print(json.dumps(line), flush=True)
+  peaks = {videos: round(peak_megabytes(run), 1) for videos, run in runs.items()}
+  report_growth(name, times, peak_mb=peaks)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ A program runs to its end before it returns: arrays of JAX are waited for here; 
 the CPU waits by itself. Both must use the same number of threads, see `torch_threads`.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -68,6 +69,32 @@ def report(
       name: round(ratio(times[name], times[baseline], clock=clock), 3)
       for name in others
     }
+  print(json.dumps(line), flush=True)
+  return line
+
+
+def report_growth(
+  benchmark: str, times: Mapping[str, Times], *, clock: str = "cpu", **facts: Any
+) -> dict[str, Any]:
+  """Prints (and returns) one JSON line: what each doubling of the size costs.
+
+  Args:
+    benchmark: its name.
+    times: {size: times}, each size twice the one before it.
+    clock: whose times; "wall" counts what runs on several cores once.
+    facts: what else the line holds.
+  """
+  line = {
+    "benchmark": f"{benchmark}, growing",
+    **facts,
+    f"{clock}_ms": {
+      size: round(1e3 * statistics.median(getattr(t, clock)), 2)
+      for size, t in times.items()
+    },
+    "of_a_doubling": [
+      round(ratio(b, a, clock=clock), 2) for a, b in itertools.pairwise(times.values())
+    ],
+  }
   print(json.dumps(line), flush=True)
   return line
 

@@ -11,6 +11,7 @@
 Times are seconds. Any of them may be compressed (.gz).
 """
 
+import math
 import pathlib
 from typing import Any
 
@@ -78,6 +79,8 @@ def parse_activitynet(
   names = strip_prefix(list(content), prefix, known)
   table = Table([], {}, set())
   for key, entry in content.items():
+    if names[key] in table.videos:
+      complain(f"video {key!r} is there with and without {prefix!r}: keep one of them.")
     if scored:
       table.videos[names[key]], annotations = Video(), entry
     elif isinstance(entry, dict):
@@ -146,7 +149,11 @@ def _covered(
       f" duration_frame {entry.get('duration_frame')!r}: give counts greater than 0."
     )
     return duration
-  return features / frames * duration
+  covered = features / frames * duration
+  if covered > 0 and math.isfinite(covered):
+    return covered
+  complain(f"video {name!r} has features of {covered:g} s: check feature_frame.")
+  return duration
 
 
 def _row(

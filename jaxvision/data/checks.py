@@ -1,6 +1,7 @@
 """Checks of annotations and features that go on after each finding."""
 
 import collections
+import functools
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from jaxvision import interruption
 from jaxvision.data.annotation_numbers import select
 from jaxvision.data.annotation_table import Table, describe, mend
 from jaxvision.data.feature_layout import agree
-from jaxvision.data.features import Layout, file_name, list_features, read_features
+from jaxvision.data.features import Layout, list_features, locate, read_features
 from jaxvision.data.thumos import parse_thumos
 from jaxvision.errors import UserError
 
@@ -39,6 +40,8 @@ def validate(
   layout: Layout = "auto",
   width: int | None = None,
   class_list: str | pathlib.Path | None = None,
+  key: str = "",
+  allow_pickle: bool = False,
 ) -> Report:
   """Checks all of a data set and goes on after each finding.
 
@@ -50,6 +53,8 @@ def validate(
     layout: of the features; "auto" takes the one that most files fit.
     width: that features must have; None takes that of most files.
     class_list: for THUMOS14's detections, see `read_thumos`.
+    key: of the arrays in files of several, see `list_features`.
+    allow_pickle: whether Python objects may be loaded, which can run any code.
 
   Returns:
     The report.
@@ -59,8 +64,11 @@ def validate(
   """
   if not pathlib.Path(annotations).expanduser().exists():
     raise UserError(f"there is no file {annotations}: give --annotations=FILE.")
-  listed = list_features(features) if features is not None else {}
+  listed = list_features(features, key) if features is not None else {}
   findings: list[str] = []
+  check_files = functools.partial(
+    _check_files, listed, layout=layout, width=width, allow_pickle=allow_pickle
+  )
 
   def complain(sentence: str) -> None:
     findings.append(f"{annotations}: {sentence}")
@@ -69,13 +77,13 @@ def validate(
     everything = parse_thumos(annotations, complain, class_list=class_list)
   except UserError as error:  # nothing of the file can be read
     findings.append(str(error))
-    return Report((*findings, *_check_files(listed, layout, width)), 0, 0, len(listed))
+    return Report((*findings, *check_files()), 0, 0, len(listed))
   table = select(everything, subset, annotations) if everything.videos else everything
   for sentence in _check_segments(table):
     complain(sentence)
   if features is not None:
     findings += _check_presence(table, everything, listed, prefix, features)
-    findings += _check_files(listed, layout, width)
+    findings += check_files()
   return Report(
     tuple(findings), len(table.videos), len(table.rows), sum(map(len, listed.values()))
   )
@@ -100,27 +108,33 @@ def _check_presence(
   features: str | pathlib.Path,
 ) -> Iterator[str]:
   for video in table.videos:
-    locations = listed.get(file_name(video, listed, prefix), [])
+    locations = locate(video, listed, prefix, everything.videos)
     if not locations:
       yield f"{features}: video {video!r} has no features."
     elif len(locations) > 1:
       yield f"video {video!r} has features twice: {' and '.join(locations)}."
   # features of the other subsets are no mistake
-  known = {file_name(video, listed, prefix) for video in everything.videos}
-  for name, locations in listed.items():
-    if name not in known:
+  names = everything.videos
+  known = {place for name in names for place in locate(name, listed, prefix, names)}
+  for locations in listed.values():
+    if known.isdisjoint(locations):
       yield f"{locations[0]}: these features belong to no video in the annotations."
 
 
 def _check_files(
-  listed: dict[str, list[str]], layout: Layout, width: int | None
+  listed: dict[str, list[str]],
+  *,
+  layout: Layout,
+  width: int | None,
+  allow_pickle: bool,
 ) -> Iterator[str]:
   """Reads every feature file, and compares widths."""
   shapes = {}
   for location in (location for found in listed.values() for location in found):
     interruption.check()
     try:
-      x = read_features(location, layout="td" if layout == "auto" else layout)
+      axes = "td" if layout == "auto" else layout
+      x = read_features(location, layout=axes, allow_pickle=allow_pickle)
       shapes[location] = x.shape
     except UserError as error:
       yield str(error)

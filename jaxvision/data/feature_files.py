@@ -1,26 +1,36 @@
-"""Arrays in .npy, .npz, .csv and HDF5 files; a damaged one is refused by its name."""
+"""Arrays in feature files of all formats; a damaged one is refused by its name."""
 
 import functools
 import pathlib
 import pickle
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from jaxvision.data.feature_objects import (
+  damaged,
+  read_pickle,
+  read_torch,
+  refuse_pickle,
+)
 from jaxvision.data.json_files import read_text
 from jaxvision.errors import UserError
 
 SEPARATOR = "::"  # between a file of several arrays and the key of one
 KEYS = ("features", "feature", "feats", "feat")  # one of several arrays without a key
 HDF5 = (".h5", ".hdf5")
-SUFFIXES = (".npy", ".npz", ".csv", *HDF5)
+OBJECTS = (".pkl", ".pt")
+SUFFIXES = (".npy", ".npz", ".csv", *HDF5, *OBJECTS)
+# All that the readers of these formats were seen to raise of bytes changed at random.
 BROKEN = (
   zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError,
-  pickle.UnpicklingError,
+  pickle.UnpicklingError, tokenize.TokenError, RuntimeError, KeyError, OverflowError,
+  TypeError,
 )  # fmt: skip
 
 
@@ -45,20 +55,16 @@ def read_array(location: str | pathlib.Path, *, allow_pickle: bool) -> np.ndarra
     ".npy": functools.partial(_read_npy, file, allow_pickle),
     ".npz": functools.partial(_read_npz, file, key, allow_pickle),
     ".csv": functools.partial(_read_csv, file),
+    ".pkl": lambda: _array(file, key, read_pickle(file, allow_pickle=allow_pickle)),
+    ".pt": lambda: _array(file, key, read_torch(file)),
   }
   read = readers.get(file.suffix, functools.partial(_read_hdf5, file, key))
   try:
     return read()
   except BROKEN as error:
     if "allow_pickle=False" in str(error):
-      raise UserError(
-        f"{file} holds Python objects (a pickle), which may run any code when loaded:"
-        " save numbers, or pass allow_pickle=True if you trust the file."
-      ) from error
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise UserError(
-      f"{file} is damaged or cut off ({reason}): write or copy it again."
-    ) from error
+      raise refuse_pickle(file) from error
+    raise damaged(file, error) from error
 
 
 def list_keys(path: str | pathlib.Path) -> tuple[str, ...]:
@@ -75,9 +81,17 @@ def list_keys(path: str | pathlib.Path) -> tuple[str, ...]:
     with zipfile.ZipFile(file) as archive:
       return tuple(name.removesuffix(".npy") for name in archive.namelist())
   except BROKEN as error:
-    raise UserError(
-      f"{file} is damaged or cut off ({error}): write or copy it again."
-    ) from error
+    raise damaged(file, error) from error
+
+
+def _array(file: pathlib.Path, key: str, content: Any) -> np.ndarray:
+  """What a file of Python objects holds, or what it holds at a key."""
+  if isinstance(content, Mapping):
+    keys = tuple(map(str, content))
+    content = list(content.values())[keys.index(_choose(file, key, keys))]
+  elif key:
+    raise UserError(f"{file} holds no arrays by key: leave {SEPARATOR}{key} out.")
+  return np.asarray(content)
 
 
 def _read_npy(file: pathlib.Path, allow_pickle: bool) -> np.ndarray:
@@ -89,7 +103,8 @@ def _read_npz(file: pathlib.Path, key: str, allow_pickle: bool) -> np.ndarray:
   if not zipfile.is_zipfile(file):  # numpy would take it for a pickle
     raise ValueError("it is no zip archive")
   with np.load(file, allow_pickle=allow_pickle) as archive:
-    return archive[_choose(file, key, tuple(archive.files))]
+    # a zip archive may also hold files that are no arrays: bytes
+    return np.asarray(archive[_choose(file, key, tuple(archive.files))])
 
 
 def _read_csv(file: pathlib.Path) -> np.ndarray:
@@ -117,14 +132,14 @@ def _is_header(lines: list[list[str]]) -> bool:
 
 def _read_hdf5(file: pathlib.Path, key: str) -> np.ndarray:
   with _h5py(file).File(file, "r") as archive:
-    return archive[_choose(file, key, _datasets(archive))][()]
+    return np.asarray(archive[_choose(file, key, _datasets(archive))][()])
 
 
 def _datasets(archive: Any) -> tuple[str, ...]:
   keys: list[str] = []
 
   def visit(name: str, item: Any) -> None:
-    if hasattr(item, "dtype"):  # and no group
+    if hasattr(item, "shape"):  # and is no group or type
       keys.append(name)
 
   archive.visititems(visit)

@@ -34,6 +34,7 @@ from jaxvision.metrics.segments import Segments
 
 __all__ = [
   "GeneratedActions", "abstract_dataset", "generate_actions", "generated_dataset",
+  "window_examples",
 ]  # fmt: skip
 
 STREAMS = {"train": 0, "val": 1, "test": 2}  # independent random numbers of one seed
@@ -66,7 +67,7 @@ def generated_dataset(config: ml_collections.ConfigDict) -> TemporalDataset:
     )
     # all are drawn first: a smaller set is a part of the larger one
     kept = GeneratedActions(*(x[: _kept(config, split)] for x in windows))
-    splits[split] = _examples(kept, f"{split}_")
+    splits[split] = window_examples(kept, f"{split}_")
   return TemporalDataset(NAME, "", _classes(config), splits)
 
 
@@ -89,8 +90,13 @@ def _kept(config: ml_collections.ConfigDict, split: str) -> int:
   return min(config.limit or count, count) if split == "train" else count
 
 
-def _examples(windows: GeneratedActions, prefix: str) -> TemporalExamples:
-  """Each window as a video of its own, one second a step."""
+def window_examples(windows: GeneratedActions, prefix: str) -> TemporalExamples:
+  """Makes examples of generated windows: each a video of its own, one second a step.
+
+  Args:
+    windows: features and what is in them.
+    prefix: of the names of the videos.
+  """
   count, length, _ = windows.features.shape
   row, slot = np.nonzero(windows.valid)
   times = windows.segments[row, slot].astype(np.float64)

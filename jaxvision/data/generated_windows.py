@@ -64,8 +64,8 @@ def generate_actions(
     The windows with what is in them.
   """
   rng = np.random.default_rng(seed)
-  lengths = _draw_lengths(rng, count, length)
-  starts = _place(rng, lengths, length)
+  lengths = draw_lengths(rng, count, length)
+  starts = place(rng, lengths, length)
   label = rng.integers(classes, size=lengths.shape)
   mixture = _scenes(rng, count, length, PHASES * classes)
   for slot in range(lengths.shape[1]):
@@ -91,10 +91,19 @@ def _vectors(count: int, width: int) -> Float32[np.ndarray, "k d"]:
   return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def _draw_lengths(
+def draw_lengths(
   rng: np.random.Generator, count: int, length: int
 ) -> Int64[np.ndarray, "n 5"]:
-  """Steps of the actions, 0 for one that is not there, and of the distractors."""
+  """Draws how long the items of each window are, so that they fit in together.
+
+  Args:
+    rng: source of the random numbers.
+    count: number of windows n.
+    length: steps of a window.
+
+  Returns:
+    Steps of the actions, 0 for one that is not there, and of the distractors.
+  """
   longest = round(LONGEST * length / STEPS)
   there = np.ones((count, ACTIONS + DISTRACTORS), bool)
   number = rng.integers(1, ACTIONS + 1, count)
@@ -111,10 +120,19 @@ def _draw_lengths(
   return lengths
 
 
-def _place(
+def place(
   rng: np.random.Generator, lengths: Int64[np.ndarray, "n 5"], length: int
 ) -> Int64[np.ndarray, "n 5"]:
-  """First steps: the items in random order, the steps left over between them."""
+  """Places items: in random order, the steps left over between them.
+
+  Args:
+    rng: source of the random numbers.
+    lengths: of the items of each window, as of `draw_lengths`.
+    length: steps of a window.
+
+  Returns:
+    The first step of each item; nothing where the length is 0.
+  """
   order = np.argsort(rng.random(lengths.shape) + (lengths == 0), axis=1)  # absent last
   ordered = np.take_along_axis(lengths, order, 1)
   there = ordered > 0

@@ -75,7 +75,7 @@ def read_json(path: str | pathlib.Path, complain: Complain) -> Any:
   text = read_text(path)
   try:
     return json.loads(text, object_pairs_hook=unique)
-  except (json.JSONDecodeError, RecursionError) as error:
+  except (ValueError, RecursionError) as error:  # also of too long an integer
     raise UserError(
       f"{path} is no JSON, or is cut off ({error}): copy or write it again."
     ) from error

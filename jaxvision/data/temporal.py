@@ -2,14 +2,15 @@
 
 Features of the user's own need two fields, `features` and `annotations`; classes, the
 width of the features and the subsets follow from the files. Without them, actions are
-generated (`jaxvision.data.generated_actions`).
+generated: their features (`jaxvision.data.generated_actions`), or frames of which a
+network makes features (`jaxvision.data.frame_dataset`).
 """
 
 import ml_collections
 
 from jaxvision.data.generated_actions import abstract_dataset, generated_dataset
 from jaxvision.data.temporal_checks import check
-from jaxvision.data.temporal_defaults import DEFAULTS, NAME
+from jaxvision.data.temporal_defaults import DEFAULTS, FRAMES_NAME, NAME
 from jaxvision.data.temporal_examples import (
   Batch,
   TemporalDataset,
@@ -46,6 +47,10 @@ def load_temporal(config: ml_collections.ConfigDict) -> TemporalDataset:
     from jaxvision.data.temporal_files import load_files
 
     return load_files(config)
+  if config.name == FRAMES_NAME:
+    from jaxvision.data.frame_dataset import frames_dataset
+
+    return frames_dataset(config)
   if config.name != NAME:
     raise UserError(
       f"--config.data.name={config.name} needs files: set --config.data.features and"
@@ -75,6 +80,10 @@ def abstract_temporal(config: ml_collections.ConfigDict) -> TemporalDataset:
     return load_files(config, read=False)
   if config.name in KNOWN:
     return plan_known(config)
+  if config.name == FRAMES_NAME:
+    from jaxvision.data.frame_dataset import abstract_frames
+
+    return abstract_frames(config)
   return abstract_dataset(config)
 
 
@@ -84,6 +93,10 @@ def expected_files(config: ml_collections.ConfigDict) -> tuple[str, ...]:
   Args:
     config: the fields of `DEFAULTS`.
   """
+  if not _has_files(config) and config.name == FRAMES_NAME:
+    from jaxvision.data import frame_dataset
+
+    return frame_dataset.expected_files(config)
   if not _has_files(config) and config.name == NAME:
     return ("generated: no files; they are drawn from --config.data.seed",)
   features = config.features or "--config.data.features=FOLDER"

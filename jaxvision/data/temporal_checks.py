@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from jaxvision.data.temporal_defaults import NAME
+from jaxvision.data.temporal_defaults import FRAMES_NAME, NAME
 from jaxvision.data.temporal_known import KNOWN
 from jaxvision.errors import UserError
 
@@ -58,9 +58,10 @@ def _check_source(config: ml_collections.ConfigDict) -> None:
     raise UserError(
       f"--config.data.{has} is set but --config.data.{lacks} is not: give both."
     )
-  if not config.features and config.name not in (NAME, *KNOWN):
+  known = (NAME, *KNOWN, FRAMES_NAME)
+  if not config.features and config.name not in known:
     raise UserError(
-      f"--config.data.name={config.name!r} is unknown: give {NAME} or"
-      f" {' or '.join(KNOWN)}, or files of your own by --config.data.features and"
+      f"--config.data.name={config.name!r} is unknown: give"
+      f" {' or '.join(known)}, or files of your own by --config.data.features and"
       " --config.data.annotations."
     )

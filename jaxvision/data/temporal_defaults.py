@@ -9,11 +9,24 @@ GENERATED = {
   "classes": 5,
   "noise": 0.55,  # standard deviation of the white noise in each dimension
 }
+FRAMES_NAME = "frames"
+FRAMES = {
+  "train": 1500,  # windows
+  "val": 200,
+  "test": 300,
+  # Where the garments come from: a name of `jaxvision.data.images`, or several
+  # separated by "|", of which the first that is available is taken.
+  "images": "fashion_mnist|digits",
+  "classes": (1, 3, 5, 8, 9),  # of the images: those that are actions
+  "noise": 0.05,  # standard deviation of a pixel, in units of its range
+  "width": 24,  # d of the features: the backbone's last layer but one
+  "backbone_steps": 600,
+}
 DEFAULTS = {
-  # generated; activitynet and thumos14 can be planned without files. With files it is
-  # only what to call them.
+  # generated and frames need no features; activitynet and thumos14 can be planned
+  # without files. With files it is only what to call them.
   "name": NAME,
-  "features": "",  # folder of .npy, .npz, .csv or .h5 files, or one file of all videos
+  "features": "",  # folder of .npy, .npz, .csv, .h5, .pkl, .pt, or one file of all
   "annotations": "",  # JSON in ActivityNet's form, or THUMOS14's folder
   "train": "",  # names of subsets; "" is the custom of `temporal_splits`
   "val": "",
@@ -34,9 +47,12 @@ DEFAULTS = {
   "layout": "auto",  # of the files: td is one row a step, dt one column
   "width": 0,  # numbers d a step; 0 takes them from the files
   "prefix": "",  # of the files' names; v_ is found without being set
+  "key": "",  # of arrays in .npz or .h5 with VIDEO for the name: v_VIDEO/c3d_features
+  "allow_pickle": False,  # load Python objects (.pkl), which can run any code
   "skip_missing": False,  # whether to leave out videos that have no features
   "invalid": "repair",  # faulty segments; "keep" evaluates ActivityNet officially
   "max_segments": 0,  # slots g for the segments of a window; 0 is the most there are
   "resident_bytes": 2**29,  # splits up to this size are read into memory
   "generated": GENERATED,
+  "frames": FRAMES,
 }

@@ -4,6 +4,7 @@ The arrays are host arrays (numpy); nothing here computes with JAX.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -56,6 +57,24 @@ class Windows(NamedTuple):
   start: Float64[np.ndarray, " n"]
   end: Float64[np.ndarray, " n"]
   duration: Float64[np.ndarray, " n"]
+
+  def take(self, indices: Indices) -> "Windows":
+    """The windows at `indices`."""
+    return Windows(*(x[indices] for x in self))
+
+  def to_seconds(
+    self, segments: Float[np.ndarray, "n k 2"]
+  ) -> Float64[np.ndarray, "n k 2"]:
+    """Brings segments from units of their window to seconds of their video.
+
+    Args:
+      segments: such as a detector's, k of each window.
+
+    Returns:
+      (start, end) in seconds, cut to the video.
+    """
+    start, end, duration = (x[:, None, None] for x in self[1:])
+    return (start + segments.astype(np.float64) * (end - start)).clip(0, duration)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,24 +137,6 @@ class TemporalExamples:
     """A copy of the windows at `indices`; reads them if they are in files."""
     return {"features": self.features[indices], **self._targets(indices)}
 
-  def to_seconds(
-    self, segments: Float[np.ndarray, "b n 2"], indices: Indices | None = None
-  ) -> Float64[np.ndarray, "b n 2"]:
-    """Brings segments from units of their window to seconds of their video.
-
-    Args:
-      segments: such as a detector's, n of each window.
-      indices: of the b windows; None is all.
-
-    Returns:
-      (start, end) in seconds, cut to the video.
-    """
-    _, start, end, duration = (
-      x if indices is None else x[indices] for x in self.windows
-    )
-    start, end, duration = (x[:, None, None] for x in (start, end, duration))
-    return (start + segments.astype(np.float64) * (end - start)).clip(0, duration)
-
   def _targets(self, rows: Indices | slice) -> Batch:
     return {
       "segments": self.segments[rows],
@@ -152,12 +153,15 @@ class TemporalDataset(NamedTuple):
     note: "", or one line on what was left out or mended.
     classes: names of the classes, in the order of the labels.
     splits: "train", "val" and "test".
+    frames: number of a test window -> its frames, float32 [t, h, w, 1] in [0, 1];
+      None where the features were not made of frames here.
   """
 
   name: str
   note: str
   classes: tuple[str, ...]
   splits: dict[str, TemporalExamples]
+  frames: Callable[[int], np.ndarray] | None = None
 
 
 def no_segments() -> Segments:

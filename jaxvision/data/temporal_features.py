@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from jaxvision import interruption
+from jaxvision.data.feature_files import BROKEN
 from jaxvision.data.feature_layout import agree
 from jaxvision.data.features import Features, Layout, read_features, resize_features
 from jaxvision.data.temporal_examples import Indices
@@ -29,6 +30,7 @@ class FileFeatures:
     size: (steps t, width d) of a window.
     layout: "td" or "dt".
     mode: of resizing.
+    allow_pickle: whether Python objects may be loaded, which can run any code.
   """
 
   locations: tuple[str, ...]
@@ -37,6 +39,7 @@ class FileFeatures:
   size: tuple[int, int]
   layout: Layout
   mode: str
+  allow_pickle: bool = False
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -53,7 +56,12 @@ class FileFeatures:
     files, starts = self.file[indices], self.start[indices]
     for file in np.unique(files):
       location = self.locations[file]
-      x = read_features(location, layout=self.layout, width=self.size[1])
+      x = read_features(
+        location,
+        layout=self.layout,
+        width=self.size[1],
+        allow_pickle=self.allow_pickle,
+      )
       for row in np.flatnonzero(files == file):
         piece = self._cut(x, int(starts[row]))
         features[row, : len(piece)] = piece
@@ -82,18 +90,21 @@ class FileFeatures:
     return x[start : start + self.size[0]]
 
 
-def read_shapes(locations: Iterable[str]) -> dict[str, tuple[int, int]]:
+def read_shapes(
+  locations: Iterable[str], *, allow_pickle: bool = False
+) -> dict[str, tuple[int, int]]:
   """Reads the shapes of feature arrays as they lie; of .npy files the headers alone.
 
   Raises:
-    UserError: naming the file, if it is damaged.
+    UserError: naming the file, if it is damaged or empty.
   """
   shapes = {}
   for location in locations:
     interruption.check()
     shapes[location] = _header(location)
-    if len(shapes[location]) != 2:
-      shapes[location] = read_features(location, layout="td").shape
+    if len(shapes[location]) != 2 or 0 in shapes[location]:
+      x = read_features(location, layout="td", allow_pickle=allow_pickle)
+      shapes[location] = x.shape
   return shapes
 
 
@@ -141,5 +152,5 @@ def _header(location: str) -> tuple[int, ...]:
     return ()
   try:
     return np.load(path, mmap_mode="r", allow_pickle=False).shape
-  except (OSError, ValueError, EOFError):
+  except BROKEN:
     return ()  # reading it whole says what is wrong

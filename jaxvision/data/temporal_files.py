@@ -118,6 +118,7 @@ def _examples(
     (config.length, source.width),
     source.layout,
     config.mode,
+    config.allow_pickle,
   )
   features: FeatureArray = files if read else AbstractFeatures(files.shape)
   examples = TemporalExamples(

@@ -89,7 +89,8 @@ def find_source(
   locations, note = _locations(config, annotations, used)
   every = config.window == "sliding" or config.step > 0  # their lengths matter
   files = list(locations.values())
-  shapes = read_shapes(files if every else sample(files, SAMPLE))
+  files = files if every else sample(files, SAMPLE)
+  shapes = read_shapes(files, allow_pickle=config.allow_pickle)
   layout, width = find_layout(shapes, layout=config.layout, width=config.width)
   return Source(annotations, ambiguous, locations, shapes, layout, width, note)
 
@@ -99,7 +100,7 @@ def _locations(
 ) -> tuple[dict[str, str], str]:
   """Where the features of the videos are, and a note on those that are nowhere."""
   names = [annotations.videos[i] for i in used]
-  found = find_features(config.features, names, config.prefix)
+  found = find_features(config.features, names, config.prefix, config.key)
   missing = [name for name in names if name not in found]
   if not missing:
     return found, ""

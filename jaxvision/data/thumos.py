@@ -138,6 +138,12 @@ def _read_lines(
       form = f"{DETECTION!r} with a class of the list" if detections else repr(TRUTH)
       complain(f"{file.name} line {i} is {' '.join(words)!r}, but it should be {form}.")
       continue
+    other = table.videos.get(row.video, Video(subset=subset)).subset
+    if other != subset:
+      complain(
+        f"{file.name} line {i}: video {row.video!r} is in {subset!r} and, by another"
+        f" file, in {other!r}: keep it in one of them."
+      )
     table.rows.append(row)
     table.classes.add(row.label)
     table.videos[row.video] = Video(subset=subset)

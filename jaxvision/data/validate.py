@@ -35,11 +35,23 @@ def _parser() -> _Parser:
     required=True,
     help="JSON in ActivityNet's form, or THUMOS14's folder or text file",
   )
-  parser.add_argument("--features", help="folder of npy, npz, csv or h5, or one file")
+  parser.add_argument(
+    "--features", help="folder of npy, npz, csv, h5, pkl or pt, or one file"
+  )
   parser.add_argument(
     "--subset", help="check this one alone: training, validation, ..."
   )
   parser.add_argument("--prefix", default="", help="of the names of feature files")
+  parser.add_argument(
+    "--key",
+    default="",
+    help="of arrays in files of several, as in v_VIDEO/c3d_features",
+  )
+  parser.add_argument(
+    "--allow_pickle",
+    action="store_true",
+    help="load Python objects, too: only from whom you trust, as they can run any code",
+  )
   parser.add_argument("--layout", default="auto", choices=("auto", "td", "dt"))
   parser.add_argument("--width", type=int, help="numbers a time step, if known")
   parser.add_argument(

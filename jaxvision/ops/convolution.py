@@ -58,23 +58,16 @@ def convolution(
   a branch into programs exported for several platforms. Either choice lowers to
   ordinary convolutions, so a program traced here runs everywhere.
   """
-  supported = (
-    feature_group_count == batch_group_count == 1
-    and all(d == 1 for d in lhs_dilation or ())
-    and jnp.issubdtype(lhs.dtype, jnp.floating)
-    and _is_channels_last(lhs, rhs, dimension_numbers)
-    # lax's rule for explicit shardings takes axes to keep their places.
-    and AxisType.Explicit not in jax.typeof(lhs).sharding.mesh.axis_types
-  )
-  if supported and jax.default_backend() == "cpu":
+  output = dict(precision=precision, preferred_element_type=preferred_element_type)
+  ungrouped = feature_group_count == batch_group_count == 1
+  if ungrouped and _is_supported(lhs, rhs, lhs_dilation, dimension_numbers):
     return loop_safe_convolution(
       lhs,
       rhs,
       strides=window_strides,
       padding=padding,
       dilation=rhs_dilation,
-      precision=precision,
-      preferred_element_type=preferred_element_type,
+      **output,
     )
   return lax.conv_general_dilated(
     lhs,
@@ -86,8 +79,7 @@ def convolution(
     dimension_numbers=dimension_numbers,
     feature_group_count=feature_group_count,
     batch_group_count=batch_group_count,
-    precision=precision,
-    preferred_element_type=preferred_element_type,
+    **output,
   )
 
 
@@ -124,6 +116,23 @@ def loop_safe_convolution(
     tuple(strides), pads, dilation, precision, preferred_element_type
   )
   return _convolve(x, kernel, window)
+
+
+def _is_supported(
+  lhs: Array,
+  rhs: Array,
+  lhs_dilation: Sequence[int] | None,
+  numbers: lax.ConvGeneralDilatedDimensionNumbers,
+) -> bool:
+  """Whether `loop_safe_convolution` gains anything here, and takes such arrays."""
+  return (
+    all(d == 1 for d in lhs_dilation or ())
+    and jnp.issubdtype(lhs.dtype, jnp.floating)
+    and _is_channels_last(lhs, rhs, numbers)
+    # lax's rule for explicit shardings takes axes to keep their places.
+    and AxisType.Explicit not in jax.typeof(lhs).sharding.mesh.axis_types
+    and jax.default_backend() == "cpu"
+  )
 
 
 def _is_channels_last(

@@ -1,11 +1,15 @@
 """Filters of a first layer as tiles."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxvision.typing import Array, Float
 from jaxvision.viz import figures
+
+if TYPE_CHECKING:
+  import matplotlib.axes
 
 
 def draw_filters(
@@ -42,24 +46,26 @@ def draw_filters(
   width = max(3.0, 0.6 * columns)
   height = width * image.shape[0] / image.shape[1]
   figure, [[axes]] = figures.grid(1, 1, (width + 1.0, height + 0.5))
-  figures.bare(
-    axes, title=f"first {shown} of {n} filters" if shown < n else f"{n} filters"
-  )
+  title = f"first {shown} of {n} filters" if shown < n else f"{n} filters"
+  figures.bare(axes, title=title)
   if channels == 3:
     axes.imshow(image, interpolation="nearest")
   else:
-    limit = max(float(np.abs(tiles).max()), np.finfo(np.float32).tiny)
-    shades = axes.imshow(
-      image[..., 0],
-      cmap=figures.DIVERGING,
-      vmin=-limit,
-      vmax=limit,
-      interpolation="nearest",
-    )
-    bar = figure.colorbar(shades, ax=axes, shrink=0.9, aspect=15)
-    bar.set_label("weight", fontsize=figures.TEXT)
-    bar.ax.tick_params(labelsize=figures.SMALL)
+    _show_weights(axes, image[..., 0], limit=float(np.abs(tiles).max()))
   return figures.save(figure, path)
+
+
+def _show_weights(
+  axes: "matplotlib.axes.Axes", image: Float[np.ndarray, "y x"], *, limit: float
+) -> None:
+  """One channel by a scale that is symmetric around 0, and the scale beside it."""
+  limit = max(limit, np.finfo(np.float32).tiny)  # all weights may be 0
+  shades = axes.imshow(
+    image, cmap=figures.DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest"
+  )
+  bar = axes.figure.colorbar(shades, ax=axes, shrink=0.9, aspect=15)
+  bar.set_label("weight", fontsize=figures.TEXT)
+  bar.ax.tick_params(labelsize=figures.SMALL)
 
 
 def montage(

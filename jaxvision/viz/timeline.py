@@ -33,6 +33,27 @@ class Video(NamedTuple):
   duration: float
 
 
+class Lines(NamedTuple):
+  """Rows as they are drawn; heights and tops in units of a line of bars.
+
+  Attributes:
+    rows: from top to bottom.
+    number: the line of each bar of a row; None for curves.
+    heights: of the rows.
+    styles: {class that occurs: colour and hatch}.
+  """
+
+  rows: Sequence[Bars | Kernels]
+  number: Sequence[np.ndarray | None]
+  heights: Sequence[float]
+  styles: Mapping[int, Mapping[str, str]]
+
+  @property
+  def total(self) -> float:
+    """Height of all rows with the space between them."""
+    return sum(self.heights) + SPACE * len(self.rows)
+
+
 def draw_timeline(
   rows: Sequence[Bars | Kernels],
   path: Path,
@@ -60,29 +81,60 @@ def draw_timeline(
   Raises:
     ValueError: no row, or one that cannot be drawn, see `checked`.
   """
+  lines, height = lay_out(rows, duration=duration, classes=classes, top=top)
+  figure, [[axes]] = figures.grid(1, 1, (9.0, height))
+  draw_lines(axes, lines, duration=duration, xlabel=xlabel)
+  figures.headline(figure, title)
+  name_classes(figure, lines.styles, classes)
+  return figures.save(figure, path)
+
+
+def lay_out(
+  rows: Sequence[Bars | Kernels],
+  *,
+  duration: float,
+  classes: Sequence[str] = (),
+  top: int = 12,
+) -> tuple[Lines, float]:
+  """Finds out what a timeline needs; arguments and errors as of `draw_timeline`.
+
+  Returns:
+    The rows for `draw_lines`, and the height of their panel in inches.
+  """
   if not rows or not duration > 0:
     raise ValueError("a timeline needs a row and a duration above 0.")
   shown = [best(row, top) for row in map(checked, rows)]
-  styles = _styles(shown, classes)
-  lines = [stack(row.segments) if isinstance(row, Bars) else None for row in shown]
-  heights = [CURVE if x is None else BAR * (1 + x.max(initial=0)) for x in lines]
-  total = sum(heights) + SPACE * len(rows)
-  height = max(0.9 + LINE * total, 0.3 + ENTRY * len(styles))
-  figure, [[axes]] = figures.grid(1, 1, (9.0, height))
+  number = [stack(row.segments) if isinstance(row, Bars) else None for row in shown]
+  heights = [CURVE if x is None else BAR * (1 + x.max(initial=0)) for x in number]
+  lines = Lines(shown, number, heights, _styles(shown, classes))
+  height = max(0.9 + LINE * lines.total, 0.3 + ENTRY * len(lines.styles))
+  return lines, height
+
+
+def draw_lines(
+  axes: "matplotlib.axes.Axes", lines: Lines, *, duration: float, xlabel: str
+) -> None:
+  """Draws rows into a panel.
+
+  Args:
+    axes: the panel.
+    lines: from `lay_out`.
+    duration: end of the axis.
+    xlabel: unit of the times.
+  """
+  total, heights = lines.total, lines.heights
   tops = total - np.cumsum([0, *(h + SPACE for h in heights[:-1])])
   axes.set_xlim(0, duration)
   axes.set_ylim(SPACE, total)
-  for row, line, upper, high in zip(shown, lines, tops, heights, strict=True):
+  each = zip(lines.rows, lines.number, tops, heights, strict=True)
+  for row, number, upper, high in each:
     axes.axhspan(upper - high, upper, color=GROUND, linewidth=0)
     if isinstance(row, Bars):
-      _draw_bars(axes, row, upper - BAR * (line + 0.5), styles)
+      _draw_bars(axes, row, upper - BAR * (number + 0.5), lines.styles)
     else:
       _draw_kernels(axes, row, upper - high)
   figures.dress(axes, xlabel=xlabel)
-  _name_rows(axes, [row.name for row in shown], tops - np.array(heights) / 2)
-  figures.headline(figure, title)
-  _name_classes(figure, styles, classes)
-  return figures.save(figure, path)
+  _name_rows(axes, [row.name for row in lines.rows], tops - np.array(heights) / 2)
 
 
 def draw_timelines(
@@ -114,6 +166,20 @@ def draw_timelines(
   return paths
 
 
+def name_classes(
+  figure: "matplotlib.figure.Figure",
+  styles: Mapping[int, Mapping[str, str]],
+  classes: Sequence[str],
+) -> None:
+  """Names the colours of the classes beside all panels."""
+  from matplotlib.patches import Patch
+
+  name = lambda k: classes[k] if k < len(classes) else f"class {k}"
+  patches = {name(k): Patch(**style, edgecolor="white") for k, style in styles.items()}
+  if patches:
+    figures.legend(figure, patches)
+
+
 def _styles(
   rows: Sequence[Bars | Kernels], classes: Sequence[str]
 ) -> dict[int, dict[str, str]]:
@@ -137,19 +203,6 @@ def _name_rows(
   axes.tick_params(axis="y", length=0)
   axes.spines["left"].set_visible(False)
   axes.grid(False, axis="y")
-
-
-def _name_classes(
-  figure: "matplotlib.figure.Figure",
-  styles: Mapping[int, Mapping[str, str]],
-  classes: Sequence[str],
-) -> None:
-  from matplotlib.patches import Patch
-
-  name = lambda k: classes[k] if k < len(classes) else f"class {k}"
-  patches = {name(k): Patch(**style, edgecolor="white") for k, style in styles.items()}
-  if patches:
-    figures.legend(figure, patches)
 
 
 def _draw_bars(

@@ -1,8 +1,9 @@
-"""What temporal detectors share: detections of windows, and their measures."""
+"""What temporal detectors share: detections of windows, collected and measured."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -11,10 +12,9 @@ from jaxvision.data.temporal import TemporalDataset, TemporalExamples
 from jaxvision.errors import UserError
 from jaxvision.layers.insertion import Inserted
 from jaxvision.methods.common import batching, windows
-from jaxvision.metrics import temporal
-from jaxvision.metrics.temporal import Segments
+from jaxvision.methods.common.detection_metrics import check_metric, measure
 from jaxvision.ops import segments as segment_ops
-from jaxvision.ops.detections import decode_detections
+from jaxvision.ops.detections import DetectionOutputs, decode_detections
 from jaxvision.train import sharding, state
 from jaxvision.train.stage import Metrics, State
 from jaxvision.typing import Array, PyTree
@@ -36,8 +36,50 @@ def detector(model: Inserted, config: ConfigDict) -> Detect:
   Raises:
     UserError: an unknown kind of suppression.
   """
+  check_suppression(config)
+
+  def detect(variables: PyTree, features: Array) -> dict[str, Array]:
+    return _select(model.apply(variables, features, train=False), config)
+
+  return detect
+
+
+def predictor(model: Inserted, config: ConfigDict) -> Detect:
+  """Returns `detector` with the anchors that it chose from, for figures of them.
+
+  Beside the detections: {"anchors": [b, n, 2] (center, width) in units of the window,
+  "valid": [b, n], "layer": [b, n] from 1}.
+  """
+  check_suppression(config)
+
+  def predict(variables: PyTree, features: Array) -> dict[str, Array]:
+    outputs = model.apply(variables, features, train=False)
+    shape = outputs.valid.shape
+    return {
+      **_select(outputs, config),
+      "anchors": outputs.anchors,
+      "valid": outputs.valid,
+      "layer": jnp.broadcast_to(outputs.layer, shape),
+    }
+
+  return predict
+
+
+def check_suppression(config: ConfigDict) -> None:
+  """Checks `config.suppression`.
+
+  Raises:
+    UserError: an unknown kind.
+  """
   if config.kind not in ("soft", "greedy"):
     raise UserError(f"config.suppression.kind is {config.kind!r}; choose soft, greedy.")
+
+
+def _select(outputs: DetectionOutputs, config: ConfigDict) -> dict[str, Array]:
+  """The best (anchor, class) pairs of each window after suppression."""
+  segments, scores = decode_detections(
+    outputs, overlap_in_score=config.overlap_in_score
+  )
 
   def one(segments: Array, scores: Array) -> dict[str, Array]:
     classes = scores.shape[-1]
@@ -45,14 +87,7 @@ def detector(model: Inserted, config: ConfigDict) -> Detect:
     best, number = jax.lax.top_k(scores.reshape(-1), most)
     return suppress(segments[number // classes], number % classes, best, config)
 
-  def detect(variables: PyTree, features: Array) -> dict[str, Array]:
-    outputs = model.apply(variables, features, train=False)
-    segments, scores = decode_detections(
-      outputs, overlap_in_score=config.overlap_in_score
-    )
-    return jax.vmap(one)(segments, scores)
-
-  return detect
+  return jax.vmap(one)(segments, scores)
 
 
 def suppress(
@@ -99,8 +134,9 @@ def _greedy(
 def evaluator(
   config: ConfigDict, data: TemporalDataset, detect: Detect
 ) -> Callable[[State, PyTree, str], Metrics]:
-  """Returns a stage's `evaluate`: mAP at `config.thresholds`, AR and its AUC."""
+  """Returns a stage's `evaluate`: mAP as `config.metric` says, AR and its AUC."""
   jitted = jax.jit(detect)
+  check_metric(config.metric)
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
     del frozen
@@ -110,8 +146,8 @@ def evaluator(
       )
     examples = data.splits[split]
     found = collect(jitted, state.variables(now), examples, config.eval.batch_size)
-    merged = windows.merge(examples, found, config.suppression, suppress)
-    return measure(examples.truth, merged, config.thresholds)
+    merged = windows.merge(examples.windows, found, config.suppression, suppress)
+    return measure(examples.truth, merged, config.metric, ambiguous=examples.ambiguous)
 
   return evaluate
 
@@ -128,23 +164,3 @@ def collect(
     rows = jax.device_get(detect(variables, features))
     parts.append({k: v[batch["mask"] > 0] for k, v in rows.items()})
   return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-
-
-def measure(
-  truth: Segments, found: Segments, thresholds: Sequence[float]
-) -> dict[str, float]:
-  """ActivityNet's measures: "map/avg", "map/0.50", ..., "ar/10", "ar/100", "auc"."""
-  if not len(truth.start):
-    return {}
-  precision = temporal.detection_average_precision(truth, found, thresholds)
-  means = precision.mean(axis=1)
-  metrics = {f"map/{t:.2f}": float(m) for t, m in zip(thresholds, means, strict=True)}
-  number, recall, auc = temporal.average_recall(truth, found, thresholds)
-  average = recall.mean(axis=0)
-  return {
-    "map/avg": float(means.mean()),
-    **metrics,
-    "ar/10": float(np.interp(10.0, number, average)),
-    "ar/100": float(average[-1]),
-    "auc": float(auc),
-  }

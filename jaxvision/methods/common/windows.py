@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvision.data.temporal import TemporalExamples
+from jaxvision.data.temporal import Windows
 from jaxvision.metrics.temporal import Segments
 
 VIDEOS = 16  # suppressed in one call
@@ -16,7 +16,7 @@ Found = Mapping[str, np.ndarray]
 
 
 def merge(
-  examples: TemporalExamples,
+  windows: Windows,
   found: Found,
   config: ConfigDict,
   suppress: Callable[..., dict[str, jax.Array]],
@@ -24,7 +24,7 @@ def merge(
   """Brings detections into seconds; where windows overlap, suppresses across them.
 
   Args:
-    examples: the windows.
+    windows: where they lie in their videos.
     found: {"segments": [n, k, 2] in units of the window, "label", "score": [n, k]}.
     config: `config.suppression`.
     suppress: (segments [m, 2], label [m], score [m], config) -> the kept ones.
@@ -32,15 +32,13 @@ def merge(
   Returns:
     Detections of all videos in seconds.
   """
-  rows = {**found, "segments": examples.to_seconds(found["segments"])}
-  video, first, count = np.unique(
-    examples.windows.video, return_index=True, return_counts=True
-  )
+  rows = {**found, "segments": windows.to_seconds(found["segments"])}
+  video, first, count = np.unique(windows.video, return_index=True, return_counts=True)
   if count.max() == 1:
-    return _listed(rows, examples.windows.video)
-  joined = _by_video(rows, examples.windows.video, video, int(count.max()))
+    return _listed(rows, windows.video)
+  joined = _by_video(rows, windows.video, video, int(count.max()))
   # In fractions of the video: suppression may depend on widths in [0, 1].
-  duration = examples.windows.duration[first]
+  duration = windows.duration[first]
   scaled = joined["segments"] / duration[:, None, None]
   call = jax.jit(jax.vmap(lambda s, l, p: suppress(s, l, p, config)))  # noqa: E741
   parts = [
