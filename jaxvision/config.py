@@ -16,7 +16,7 @@ from jaxvision.errors import UserError
 
 SCHEDULE = {
   "name": "constant",  # constant, step, multistep, cosine, linear
-  "unit": "epochs",  # of warmup, every and boundaries: epochs or steps
+  "unit": "epochs",  # of warmup, every, boundaries: epochs, steps, run (the whole)
   "warmup": 0.0,  # the rate rises linearly from 0 over this long
   "every": 1.0,  # step: multiply by `factor` once in this long
   "boundaries": (),  # multistep: multiply by `factor` at each of these
@@ -79,8 +79,8 @@ SHARED = {
 # Keys that may change between two runs over one work directory.
 NOT_TRAINING = (
   "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
-  "data.folder", "data.resident_bytes", "data.features", "data.annotations",
-  "suppression", "thresholds",
+  "data.folder", "data.distort.test", "data.resident_bytes", "data.features", "data.annotations",
+  "suppression", "metric",
 )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def test_warm_up_in_steps_and_the_last_rate_of_a_decay():
 @pytest.mark.parametrize(
   "fields, sentence",
   [
-    ({"unit": "days"}, "schedule.unit is 'days'; choose epochs or steps"),
+    ({"unit": "days"}, "schedule.unit is 'days'; choose epochs, steps, run"),
     (
       {"name": "cos"},
       "schedule.name is 'cos'; choose one of constant, step, multistep, cosine, linear",

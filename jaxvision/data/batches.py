@@ -140,8 +140,9 @@ def padded_batches(
     count: number of processes; all of them get equally many batches.
 
   Yields:
-    The examples' arrays and "mask", float32[b]; the last batch is filled up with the
-    last example, and the mask is 0 there and 1 elsewhere.
+    The examples' arrays, "index", int32[b], their numbers, and "mask", float32[b]; the
+    last batch is filled up with the last example, and the mask is 0 there and 1
+    elsewhere.
 
   Raises:
     UserError: if the batch is not divisible by the number of processes.
@@ -149,6 +150,6 @@ def padded_batches(
   rows = np.arange(batch_size)[process_rows(batch_size, rank, count)]
   for start in range(0, len(examples), batch_size):
     positions = start + rows
-    batch = examples[np.minimum(positions, len(examples) - 1)]
+    index = np.minimum(positions, len(examples) - 1)
     mask = (positions < len(examples)).astype(np.float32)
-    yield {**batch, "mask": mask}
+    yield {**examples[index], "index": index.astype(np.int32), "mask": mask}

@@ -22,6 +22,12 @@ DEFAULTS = {
   "validation": 5000.0,
   "size": 0,  # pixels: images are resized to size x size; 0 keeps the native size
   "seed": 0,  # of the held-out images, the subset and the label noise
+  # On the device, each image in a pose: `ops.distortions`. No task leaves it as it is.
+  "distort": {
+    "task": "",  # unseen_pose, unseen_quadrant, spatial_transformer, mnist_rot
+    "train": "identity",  # variant of the task in training, validation and test
+    "test": (),  # further variants to test on
+  },
   "resident_bytes": 2**29,  # splits up to this size are read into memory
 }
 COUNTS = ("limit", "validation", "size", "seed", "resident_bytes")  # not negative

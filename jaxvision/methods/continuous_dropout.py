@@ -19,7 +19,14 @@ from ml_collections import ConfigDict
 from jaxvision.data.examples import ImageDataset
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion
-from jaxvision.methods.common import batching, classification, image_data, supervised
+from jaxvision.methods.common import (
+  batching,
+  classification,
+  classifier,
+  image_data,
+  supervised,
+  views,
+)
 from jaxvision.ops import masks, statistics
 from jaxvision.train import sharding, state
 from jaxvision.train.stage import Method, Metrics, State
@@ -34,8 +41,7 @@ expected_files = image_data.expected_files
 def build(config: ConfigDict, data: ImageDataset) -> Method:
   """Makes the method: one stage, a classifier with masks inserted."""
   model = supervised.build_model(config, len(data.classes), insertions(config))
-  predict, inputs = classification.predict_fn(model), image_data.inputs(data)
-  plain = classification.evaluator(config, data, lambda v, x: predict(v, x)["logits"])
+  plain = classification.evaluator(config, data, classification.logits_fn(model))
   averaged = classification.evaluator(config, data, _monte_carlo(config, model))
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
@@ -47,15 +53,12 @@ def build(config: ConfigDict, data: ImageDataset) -> Method:
         metrics |= {f"monte_carlo/{k}": v for k, v in found.items()}
     return metrics
 
-  return Method(
-    stages=(classification.train_stage(config, data, model, evaluate),),
-    predict=predict,
-    variables=state.variables,
-    inputs=inputs,
-    read=image_data.reader(data),
-    write=image_data.writer(data),
+  return classifier.build(
+    config,
+    data,
+    model,
+    evaluate=evaluate,
     figures=lambda now, folder: draw(config, data, model, now, folder),
-    inserted=supervised.where_inserted(model, image_data.as_float(inputs)),
   )
 
 
@@ -91,15 +94,14 @@ def insertions(config: ConfigDict) -> list[dict[str, Any]]:
 
 
 def _monte_carlo(config: ConfigDict, model: supervised.Model):
-  """(variables, images) -> log of the mean probability over masked passes.
+  """(variables, network's input) -> log of the mean probability over masked passes.
 
   Not in the paper's code. The keys are the same at every call: evaluation is
   deterministic.
   """
 
-  def log_probabilities(variables: PyTree, image: Array) -> Float[Array, "b k"]:
+  def log_probabilities(variables: PyTree, x: Array) -> Float[Array, "b k"]:
     def sample(key: Array) -> Array:
-      x = image_data.as_float(image)
       keep = {"mutable": ["batch_stats"]}  # noise of training, statistics of inference
       logits, _ = model.apply(variables, x, train=True, rngs={"dropout": key}, **keep)
       return jax.nn.softmax(logits.astype(jnp.float32))
@@ -120,10 +122,11 @@ def detectors(
   """Activations of `config.dependence.at` without noise, on the first examples."""
   names, limit = config.dependence.at, config.dependence.examples
 
+  plain = views.make_views(config).plain
+
   @jax.jit
   def activations(variables: PyTree, image: Array) -> dict[str, Array]:
-    x = image_data.as_float(image)
-    return insertion.features(model, variables, x, names)[1]
+    return insertion.features(model, variables, plain(image), names)[1]
 
   mesh, parts, rows = sharding.mesh_of(now), [], 0
   examples = data.splits[split]
@@ -157,7 +160,7 @@ def draw(config, data, model, now: State, folder: Path) -> None:
   specs = {name: spec for name, spec in specs.items() if spec is not None}
   if specs:
     mask_figures.draw_masks(specs, folder / "masks.png")
-  shape = data.splits["train"].shape
+  shape = classifier.network_input(config, data).shape[1:]
   kernel = first_kernel(state.variables(now)["params"], shape)
   filters.draw_filters(kernel, folder / "filters.png")
   found = {

@@ -6,19 +6,21 @@ rates. Here are the stage, the detections and their measures; the network is
 `models.gtan`, the losses are `losses.detection`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision.data import temporal
-from jaxvision.data.features import read_features, resize_features
 from jaxvision.data.temporal import TemporalDataset, TemporalExamples
 from jaxvision.errors import UserError
 from jaxvision.losses.detection import DetectionLossSpec, gtan_loss
-from jaxvision.methods.common import detection, detection_files, supervised
+from jaxvision.methods.common import (
+  detection,
+  detection_files,
+  detection_inputs,
+  detection_predictions,
+  supervised,
+)
 from jaxvision.ops.detections import DetectionOutputs
 from jaxvision.train import state
 from jaxvision.train.stage import Method, Stage
@@ -45,11 +47,13 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
   inputs = jax.ShapeDtypeStruct((1, *train.shape), jnp.float32)
   return Method(
     stages=(train_stage(config, data, model, evaluate),),
-    predict=detect,
+    predict=detection.predictor(model, config.suppression),
     variables=state.variables,
     inputs=inputs,
-    read=reader(train, config.data),
-    write=lambda read, outputs, folder: detection_files.write(data, outputs, folder),
+    read=detection_inputs.reader(train, config.data),
+    write=lambda read, outputs, folder: detection_predictions.write(
+      config, data, outputs, folder
+    ),
     figures=lambda now, folder: detection_files.draw(
       data, model, detect, state.variables(now), folder
     ),
@@ -88,7 +92,7 @@ def train_stage(
     steps=config.steps,
     spec=_batch_spec(train, size, resident),
     resident=(lambda: _arrays(train)) if resident else None,
-    inputs=lambda batch: batch["features"],
+    inputs=lambda batch, key: batch["features"],
     loss=loss,
     evaluate=evaluate,
     monitor="map/avg",
@@ -110,17 +114,3 @@ def _arrays(train: TemporalExamples) -> PyTree:
   """All windows, or their specs if the data are abstract."""
   abstract = not hasattr(train.features, "dtype")
   return _specs(train, len(train)) if abstract else train.arrays()
-
-
-def reader(
-  train: TemporalExamples, config: ConfigDict
-) -> Callable[[Sequence[str]], Iterator[tuple[str, Array]]]:
-  """Returns a method's `read`: files of features, resized to one window each."""
-  length, width = train.shape
-
-  def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for path in detection_files.feature_paths(paths):
-      features = read_features(str(path), layout=config.layout, width=width)
-      yield path.stem, np.asarray(resize_features(features, length, mode=config.mode))
-
-  return read

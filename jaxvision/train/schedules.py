@@ -22,10 +22,10 @@ def build(
   Raises:
     UserError: unknown name or unit, or a warm-up as long as the run.
   """
-  units = {"epochs": steps_per_epoch, "steps": 1}
+  units = {"epochs": steps_per_epoch, "steps": 1, "run": steps}
   if config.unit not in units:
     raise UserError(
-      f"config.optimizer.schedule.unit is {config.unit!r}; choose epochs or steps."
+      f"config.optimizer.schedule.unit is {config.unit!r}; choose epochs, steps, run."
     )
   if config.name not in SCHEDULES:
     raise UserError(

@@ -15,6 +15,7 @@ from jaxvision.train import optimizers, state
 from jaxvision.train.stage import Metrics, Stage, State
 from jaxvision.typing import Array, PRNGKey, PyTree
 
+VIEW = 1  # folded into a step's key for what the batch looks like
 Model = insertion.Inserted
 Evaluate = Callable[[State, PyTree, str], Metrics]
 Loss = Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]]
@@ -60,7 +61,7 @@ def train_stage(
   steps: int,
   spec: PyTree,
   resident: Callable[[], PyTree] | None,
-  inputs: Callable[[PyTree], Array],
+  inputs: Callable[[PyTree, PRNGKey], Array],
   loss: Loss,
   evaluate: Evaluate,
   monitor: str,
@@ -74,7 +75,7 @@ def train_stage(
     steps: of the stage.
     spec: of a batch: row numbers of resident data, or examples.
     resident: makes the data that stay on the devices; None if batches stream.
-    inputs: batch -> what the network takes.
+    inputs: (batch, key) -> what the network takes in training.
     loss: (outputs, batch) -> (scalar loss, logs).
     evaluate: as of a `Stage`.
     monitor: as of a `Stage`.
@@ -86,12 +87,13 @@ def train_stage(
 
   def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
     one = jax.tree.map(lambda x: x[:1], batching.rows(frozen, batch))
-    fresh = state.create(model.init(key, inputs(one)), optimizer)
+    fresh = state.create(model.init(key, inputs(one, key)), optimizer)
     return state.with_ema(fresh) if config.ema.decay else fresh
 
   def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
     chosen = batching.rows(frozen, batch)
-    loss_fn = _loss_fn(model, now, inputs(chosen), lambda y: loss(y, chosen), key)
+    x = inputs(chosen, jax.random.fold_in(key, VIEW))
+    loss_fn = _loss_fn(model, now, x, lambda y: loss(y, chosen), key)
     now, logs = state.update(now, loss_fn, optimizer)
     accumulate = config.optimizer.accumulate
     return state.advance(now, decay=config.ema.decay, every=accumulate), logs
