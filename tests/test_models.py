@@ -78,6 +78,17 @@ def test_cnn_takes_small_images(shape):
   assert sorted(places) == sorted(taps + layers)
 
 
+def test_stages_of_the_cnn_may_have_kernels_of_their_own():
+  x = jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.float32)
+  small = CNN(widths=(8, 16), kernels=(5, 3), dense_width=64, norm="none")
+  params = jax.eval_shape(small.init, KEY, x)["params"]
+  assert params["conv1"]["kernel"].shape == (5, 5, 1, 8)
+  assert params["conv2"]["kernel"].shape == (3, 3, 8, 16)
+  assert insertion.places(small, x)["pool2"] == (2, 8, 8, 16)
+  same = jax.eval_shape(CNN(kernels=(5,)).init, KEY, x)["params"]
+  assert {same[f"conv{i}"]["kernel"].shape[:2] for i in (1, 2)} == {(5, 5)}
+
+
 def test_cnn_without_norm_has_biases_and_no_statistics():
   x = jax.ShapeDtypeStruct((2, 8, 8, 1), jnp.float32)
   plain = jax.eval_shape(CNN(norm="none").init, KEY, x)
@@ -163,7 +174,7 @@ def test_build_takes_fields_from_a_config(wrap):
 @pytest.mark.parametrize(
   ("config", "named"),
   [
-    ({"name": "vgg"}, "'vgg'; choose one of cnn, mlp"),
+    ({"name": "lenet"}, "'lenet'; choose one of cnn, mlp"),
     ({}, "None"),
     ({"name": "mlp", "width": 3}, "'width', which mlp lacks; it has hidden, classes"),
   ],
@@ -180,6 +191,10 @@ def test_build_names_what_is_wrong(config, named):
     (MLP(initializer="zeros"), "'zeros'"),
     (MLP(dense="sparse"), "'sparse'"),
     (CNN(norm="layer"), "'layer'; choose batch or none"),
+    (
+      CNN(kernels=(5, 3, 3)),
+      "kernels has 3 numbers; give one, or one for each of the 2",
+    ),
     (CNN(widths=(4, 4, 4, 4)), "16x16 pixels or more; these have 8x8"),
   ],
 )

@@ -1,1 +1,1 @@
-"""Exchange with other tools: StableHLO."""
+"""Exchange with other tools: weights of torch and in safetensors, StableHLO."""

@@ -7,12 +7,19 @@ from numbers import Real
 from typing import Any
 
 import flax.linen as nn
+from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
 from jaxvision.layers.dropout import ContinuousDropout
 from jaxvision.layers.insertion import Rule
+from jaxvision.layers.patches import PatchReorder
+from jaxvision.layers.quantization import ActivationQuantizer
+from jaxvision.layers.warp import RandomTransform
 from jaxvision.ops.masks import MaskSpec, rescaling
+from jaxvision.ops.patches import check_options
+from jaxvision.ops.quantizers import ACTIVATIONS, make_scheme
+from jaxvision.ops.warp import WarpSpec
 
 Entry = Mapping[str, Any] | ConfigDict
 Make = Callable[[str, bool], nn.Module]
@@ -47,10 +54,71 @@ def continuous_dropout(
   )
 
 
+def random_transform(
+  *,
+  angle: Sequence[Real] | Real | None = None,
+  scale: Sequence[Real] | Real | None = None,
+  shift: Sequence[Real] | None = None,
+  distribution: str = "uniform",
+  alternate: bool = False,
+  granularity: str = "batch",
+  border: str = "zero",
+  interpolation: str = "bilinear",
+  noise: Sequence[Real] = (-0.3, 0.3),
+) -> Make:
+  """Random affine warp, on in training; the fields are those of `ops.warp.WarpSpec`."""
+  hashable = lambda value: tuple(value) if isinstance(value, Sequence) else value
+  spec = WarpSpec(
+    *map(hashable, (angle, scale, shift)),
+    distribution,
+    alternate,
+    granularity,
+    border,
+    interpolation,
+    hashable(noise),
+  )
+  return lambda name, train: RandomTransform(spec, not train, name=name)
+
+
+def patch_reorder(
+  *,
+  n: int = 2,
+  levels: int = 1,
+  energy: str = "l2",
+  shared: bool = False,
+  remainder: str = "topleft",
+) -> Make:
+  """Patch reordering; the fields are those of `ops.patches.patch_reorder`."""
+  check_options(n=n, levels=levels, energy=energy, remainder=remainder)
+  return lambda name, train: PatchReorder(
+    n, levels, energy, shared, remainder, name=name
+  )
+
+
+def quantize(
+  *,
+  quantizer: str = "quantization_networks",
+  levels: Sequence[Real] | str = "a2",
+  options: Mapping[str, Any] = FrozenDict(),
+  soft_inference: bool = False,
+) -> Make:
+  """Quantized activations, by a name and options of `ops.quantizers`.
+
+  Soft in training and hard at inference, or with `soft_inference` soft in both.
+  """
+  scheme = make_scheme(quantizer, levels, target=ACTIVATIONS, **options)
+  return lambda name, train: ActivationQuantizer(
+    scheme, train or soft_inference, name=name
+  )
+
+
 # From the kind of an entry to a function of the entry's other fields, all of them
 # keyword arguments with defaults or required ones.
 KINDS: dict[str, Callable[..., Make]] = {
   "continuous_dropout": continuous_dropout,
+  "random_transform": random_transform,
+  "patch_reorder": patch_reorder,
+  "quantize": quantize,
 }
 
 

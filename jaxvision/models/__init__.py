@@ -9,13 +9,31 @@ from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
+from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.cnn import CNN
 from jaxvision.models.gtan import GTAN
 from jaxvision.models.mlp import MLP
+from jaxvision.models.mobilenet import MobileNet, MobileNetV2
+from jaxvision.models.resnet import CifarResNet, ResNet
+from jaxvision.models.si_cnn import SICNN
+from jaxvision.models.spatial_transformer import SpatialTransformer
+from jaxvision.models.ti_pooling import TIPooling
+from jaxvision.models.vgg import VGG
+from jaxvision.models.wide_resnet import WideResNet
 
 MODELS: dict[str, type[nn.Module]] = {
   "cnn": CNN,
   "mlp": MLP,
+  "ti_pooling": TIPooling,
+  "si_cnn": SICNN,
+  "spatial_transformer": SpatialTransformer,
+  "cifar_resnet": CifarResNet,
+  "resnet": ResNet,
+  "wide_resnet": WideResNet,
+  "alexnet": AlexNet,
+  "vgg": VGG,
+  "mobilenet": MobileNet,
+  "mobilenet_v2": MobileNetV2,
   "gtan": GTAN,
 }
 

@@ -1,0 +1,148 @@
+"""Weights of torch networks as variables of ours; torch itself is not needed."""
+
+import re
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from jaxvision.errors import UserError
+from jaxvision.interop.torch_names import Names, names_of
+from jaxvision.layers.insertion import Inserted
+from jaxvision.typing import Array, PyTree
+
+# Our name of a leaf -> torch's.
+LEAVES = {
+  "kernel": "weight",
+  "scale": "weight",
+  "bias": "bias",
+  "mean": "running_mean",
+  "var": "running_var",
+}
+
+
+def import_state_dict(
+  model: nn.Module | Inserted,
+  state_dict: Mapping[str, np.ndarray],
+  *,
+  spec: PyTree | None = None,
+  leave: str = "",
+) -> PyTree:
+  """Turns the state dict of a torch network into variables of the same network here.
+
+  Knows torchvision's names and those of the papers' authors; "module." in front of all
+  names (`DataParallel`) and `num_batches_tracked` are ignored. A trunk (`classes=0`)
+  takes the weights of a whole classifier and does without its last layer.
+
+  Args:
+    model: one of the networks in `interop.torch_names.FAMILIES`, with insertions or
+      without.
+    state_dict: arrays in torch's layout by torch's names.
+    spec: shapes of the variables, `jax.eval_shape(model.init, key, x)`; needed for
+      images that are not the usual ones: 3 channels, and 224 pixels where a dense layer
+      reads a map.
+    leave: regular expression that fully matches the paths of modules to leave out, as
+      "logits|neck": the caller has other values for them.
+
+  Returns:
+    {"params": ..., "batch_stats": ...}
+
+  Raises:
+    UserError: an unknown network; a missing or unexpected name; a wrong shape.
+  """
+  network = model.model if isinstance(model, Inserted) else model
+  names = names_of(network)
+  state = _plain(state_dict)
+  spec = _usual_spec(model, names) if spec is None else spec
+  kind, used, variables = type(network).__name__, set(), {}
+  left = {"logits"} - set(spec["params"])  # a trunk's
+  for path, leaf in traverse_util.flatten_dict(dict(spec)).items():
+    module = "/".join(path[1:-1])
+    if leave and re.fullmatch(leave, module):
+      left.add(module)
+      continue
+    name = _find(path, names, state, kind)
+    channels = names.flattened.get(module) if path[-1] == "kernel" else None
+    value = _in_our_layout(np.asarray(state[name]), channels)
+    _check_shape(name, value, path, leaf, kind)
+    variables[path] = jnp.asarray(value, leaf.dtype)
+    used.add(name)
+  _check_rest(set(state) - used, names, left, kind)
+  return traverse_util.unflatten_dict(variables)
+
+
+def _plain(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Drops the prefix of `DataParallel` and the counters of batches."""
+  prefix = "module." if all(n.startswith("module.") for n in state_dict) else ""
+  plain = {name.removeprefix(prefix): value for name, value in state_dict.items()}
+  return {n: v for n, v in plain.items() if not n.endswith("num_batches_tracked")}
+
+
+def _usual_spec(model: nn.Module | Inserted, names: Names) -> PyTree:
+  image = jax.ShapeDtypeStruct((1, names.side, names.side, 3), jnp.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), image)
+
+
+def _find(
+  path: tuple[str, ...], names: Names, state: Mapping[str, np.ndarray], kind: str
+) -> str:
+  """Returns torch's name of a leaf."""
+  module = "/".join(path[1:-1])
+  candidates = names.candidates(module)
+  if not candidates or path[-1] not in LEAVES:
+    raise UserError(
+      f"torch's {kind} has no counterpart of {'/'.join(path)}; leave it out of the "
+      f"import (leave={module!r})."
+    )
+  full = [f"{name}.{LEAVES[path[-1]]}" for name in candidates]
+  for name in full:
+    if name in state:
+      return name
+  raise UserError(
+    f"the state dict lacks {' or '.join(map(repr, full))}, which {kind} needs for "
+    f"{'/'.join(path)}; it is of another network, or the config of another size."
+  )
+
+
+def _in_our_layout(value: np.ndarray, channels: int | None) -> np.ndarray:
+  """Moves input and output channels to the end; see `Names.flattened` for channels."""
+  if value.ndim == 4:  # (out, in, height, width)
+    return value.transpose(2, 3, 1, 0)
+  if value.ndim != 2:
+    return value
+  if channels and value.shape[1] % channels == 0:
+    value = value.reshape(len(value), channels, -1).swapaxes(1, 2)
+  return value.reshape(len(value), -1).T
+
+
+def _check_shape(
+  name: str,
+  value: np.ndarray | Array,
+  path: tuple[str, ...],
+  leaf: jax.ShapeDtypeStruct,
+  kind: str,
+) -> None:
+  if value.shape != leaf.shape:
+    raise UserError(
+      f"{name!r} has shape {value.shape} in our layout, but {'/'.join(path)} of this "
+      f"{kind} has {leaf.shape}; give the model the file's classes, widths and image "
+      "size, or leave it out of the import."
+    )
+
+
+def _check_rest(rest: set[str], names: Names, left: set[str], kind: str) -> None:
+  """Complains of names that are neither used nor known to be of no use."""
+  unneeded = {name for module in left for name in names.candidates(module)}
+  unexpected = sorted(
+    name
+    for name in rest
+    if name.rpartition(".")[0] not in unneeded and not re.fullmatch(names.unused, name)
+  )
+  if unexpected:
+    raise UserError(
+      f"the state dict has {unexpected[0]!r} ({len(unexpected)} such), for which this "
+      f"{kind} has no place; it is of another network, or the config of another size."
+    )

@@ -1,0 +1,36 @@
+"""Linen form of the random warp."""
+
+import flax.linen as nn
+
+from jaxvision.ops import warp
+from jaxvision.typing import Array, Float, PRNGKey
+
+
+class RandomTransform(nn.Module):
+  """Random affine warp of feature maps, TICNN's module; used as a dropout layer is.
+
+  No parameters. Linen folds a module's path into its keys, so that layers at two places
+  draw independently.
+
+  Attributes:
+    spec: distribution of the warp.
+    deterministic: inference; given here or in the call.
+    rng_collection: name of the PRNG stream.
+  """
+
+  spec: warp.WarpSpec
+  deterministic: bool | None = None
+  rng_collection: str = "dropout"
+
+  @nn.compact
+  def __call__(
+    self,
+    inputs: Float[Array, "b h w c"],
+    deterministic: bool | None = None,
+    rng: PRNGKey | None = None,
+  ) -> Float[Array, "b h w c"]:
+    """Warps `inputs`; a key is drawn (or `rng` used) only if not deterministic."""
+    deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
+    if not deterministic and rng is None:
+      rng = self.make_rng(self.rng_collection)
+    return warp.random_transform(rng, inputs, self.spec, deterministic=deterministic)

@@ -1,0 +1,70 @@
+"""What papers on invariance measure of a classifier, beside its accuracy."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxvision.data.examples import ImageDataset
+from jaxvision.layers import insertion
+from jaxvision.methods.common import classification, retrieval, robustness, views
+from jaxvision.methods.common.classifier import network_input
+from jaxvision.methods.common.supervised import Evaluate, Model
+from jaxvision.train import state
+from jaxvision.train.stage import Metrics, State
+from jaxvision.typing import Array, Float, PyTree
+
+
+def evaluator(config: ConfigDict, data: ImageDataset, model: Model) -> Evaluate:
+  """Returns a stage's `evaluate`: accuracies and, on a test split, retrieval."""
+  accuracy = classification.evaluator(config, data, classification.logits_fn(model))
+
+  def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
+    found = accuracy(now, frozen, split)
+    if split != "val":
+      found |= retrieval.metrics(config, data, model, now)
+    return found
+
+  return evaluate
+
+
+def draw(
+  config: ConfigDict, data: ImageDataset, model: Model, now: State, folder: Path
+) -> None:
+  """Draws accuracies by angle and shift, and ranked results of retrieval."""
+  robustness.draw(config, data, model, now, folder)
+  retrieval.draw(config, data, model, now, folder)
+
+
+def maps_before(
+  config: ConfigDict,
+  data: ImageDataset,
+  model: Model,
+  now: State,
+  name: str,
+  *,
+  count: int = 1,
+) -> Float[Array, "b h w c"]:
+  """Feature maps of the first test images where a transform enters them.
+
+  Args:
+    config: of the experiment.
+    data: with a split "test".
+    model: with the transform inserted.
+    now: state of the model.
+    name: of the transform; of several places the first.
+    count: b.
+  """
+  spec = network_input(config, data)
+  place = insertion.inserted_where(model, spec, train=True)[name][0]
+  before = model._replace(rules=tuple(r for r in model.rules if r.name != name))
+  test = data.splits["test"]
+  image = test[np.arange(min(count, len(test)))]["image"]
+
+  @jax.jit
+  def maps(variables: PyTree, image: Array) -> Array:
+    x = views.make_views(config).plain(image)
+    return insertion.features(before, variables, x, [place])[1][place]
+
+  return maps(state.variables(now), image)

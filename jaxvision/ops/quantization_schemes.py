@@ -1,0 +1,206 @@
+"""Schemes: quantizers of one slot, Quantization Networks' own and its baselines.
+
+`ops.quantizers` makes them by name.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxvision.ops import lq_nets as lq
+from jaxvision.ops import quantization, uniform_quantizers, weight_quantizers
+from jaxvision.ops.quantization_init import METHODS
+from jaxvision.typing import Array
+
+Params = Mapping[str, Array]
+Levels = tuple[Real, ...]
+WEIGHTS, ACTIVATIONS = "weights", "activations"
+
+
+def _keep(params: Params, x: Array) -> Params:
+  del x
+  return params
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+  """A way to quantize one tensor.
+
+  Attributes:
+    init: tensor -> parameters fitted to it; pure, may be traced.
+    apply: (params, tensor, temperature, train) -> quantized tensor. `temperature` is
+      read only if `annealed` and `train`. Gradients are the published ones.
+    owns: names of the parameters; may be none.
+    annealed: whether training needs a temperature; inference never does.
+    update: (params, tensor) -> parameters after a training step, for those that no
+      gradient trains.
+    per_channel: whether the parameters fit tensors of one number of channels only.
+  """
+
+  init: Callable[[Array], Params]
+  apply: Callable[[Params, Array, Any, bool], Array]
+  owns: tuple[str, ...] = ()
+  annealed: bool = False
+  update: Callable[[Params, Array], Params] = _keep
+  per_channel: bool = False
+
+
+def quantization_networks(
+  levels: Levels,
+  target: str,
+  *,
+  method: str = "kmeans",
+  central: Real | None = None,
+  backward: str = "exact",
+  learn_biases: bool = False,
+) -> Scheme:
+  """Soft in training, hard at inference; see `ops.quantization`.
+
+  The thresholds stay as fitted unless `learn_biases` (section 4.3: no gain); learned
+  ones are sorted, since they might cross.
+  """
+  if backward not in quantization.STEPS:
+    raise ValueError(
+      f"backward is {backward!r}; choose one of {', '.join(quantization.STEPS)}."
+    )
+
+  def apply(params: Params, x: Array, temperature: Any, train: bool) -> Array:
+    own = _with_biases(params, learn_biases)
+    if not train:
+      return quantization.hard_quantize(x, **own, levels=levels)
+    return quantization.soft_quantize(
+      x, **own, levels=levels, temperature=temperature, backward=backward
+    )
+
+  init = _fit_quantizer(levels, method, central)
+  return Scheme(init, apply, quantization.Quantizer._fields, annealed=True)
+
+
+def _with_biases(params: Params, learned: bool) -> dict[str, Array]:
+  biases = params["biases"]
+  return {
+    "alpha": params["alpha"],
+    "beta": params["beta"],
+    "biases": jnp.sort(biases) if learned else lax.stop_gradient(biases),
+  }
+
+
+def _fit_quantizer(
+  levels: Levels, method: str, central: Real | None
+) -> Callable[[Array], Params]:
+  if method not in METHODS:
+    raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}.")
+  return lambda x: quantization.init_quantizer(
+    x, levels, method=method, central=central
+  )._asdict()
+
+
+def ste(
+  levels: Levels, target: str, *, method: str = "kmeans", central: Real | None = None
+) -> Scheme:
+  """`uniform_quantizers.ste_quantize`: the former's quantizer, straight through."""
+  return Scheme(
+    _fit_quantizer(levels, method, central),
+    lambda params, x, temperature, train: uniform_quantizers.ste_quantize(
+      x, **_with_biases(params, False), levels=levels
+    ),
+    quantization.Quantizer._fields,
+  )
+
+
+def _of_weights_alone(function: Callable[[Array], Array]) -> Scheme:
+  """A scheme without parameters."""
+  return Scheme(lambda x: {}, lambda params, x, temperature, train: function(x))
+
+
+def bwn(levels: Levels, target: str) -> Scheme:
+  """`weight_quantizers.bwn`."""
+  _need(len(levels) == 2, levels, "two levels")
+  return _of_weights_alone(weight_quantizers.bwn)
+
+
+def twn(levels: Levels, target: str) -> Scheme:
+  """`weight_quantizers.twn`."""
+  _need(len(levels) == 3, levels, "three levels")
+  return _of_weights_alone(weight_quantizers.twn)
+
+
+def ttq(levels: Levels, target: str, *, fraction: Real = 0.05) -> Scheme:
+  """`weight_quantizers.ttq`."""
+  _need(len(levels) == 3, levels, "three levels")
+  return Scheme(
+    lambda x: weight_quantizers.init_ttq(x, fraction=fraction),
+    lambda params, x, temperature, train: weight_quantizers.ttq(
+      x, params["positive"], params["negative"], fraction=fraction
+    ),
+    ("positive", "negative"),
+  )
+
+
+def dorefa(levels: Levels, target: str) -> Scheme:
+  """`dorefa_weights` or `dorefa_activations`, by target."""
+  if target == WEIGHTS:
+    return _of_weights_alone(lambda x: weight_quantizers.dorefa_weights(x, levels))
+  return _of_weights_alone(lambda x: uniform_quantizers.dorefa_activations(x, levels))
+
+
+def pact(levels: Levels, target: str, *, clip: Real = 6.0) -> Scheme:
+  """`uniform_quantizers.pact`; the learned end starts at `clip`."""
+  _need(levels[0] == 0, levels, "levels from 0")
+  return Scheme(
+    lambda x: {"clip": jnp.asarray(clip, jnp.promote_types(x.dtype, jnp.float32))},
+    lambda params, x, temperature, train: uniform_quantizers.pact(
+      x, params["clip"], levels
+    ),
+    ("clip",),
+  )
+
+
+def lsq(levels: Levels, target: str) -> Scheme:
+  """`uniform_quantizers.lsq`."""
+  whole = tuple(range(int(levels[0]), int(levels[-1]) + 1))
+  _need(levels == whole and levels[-1] > 0, levels, "consecutive integers, as s4 or a4")
+  return Scheme(
+    lambda x: uniform_quantizers.init_lsq(x, levels),
+    lambda params, x, temperature, train: uniform_quantizers.lsq(
+      x, params["step"], levels
+    ),
+    ("step",),
+  )
+
+
+def lq_nets(
+  levels: Levels, target: str, *, iterations: int = 10, momentum: Real = 0.9
+) -> Scheme:
+  """`lq_nets.lq_quantize`; `update` moves the basis, 1 - momentum of the way a time."""
+  bits = len(levels).bit_length() - 1
+  _need(len(levels) == 2**bits, levels, "a power of two of levels, as s2 or a2")
+  signed = target == WEIGHTS
+
+  def columns(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1]) if signed else x.reshape(-1)
+
+  def init(x: Array) -> Params:
+    start = lq.init_basis(columns(x), bits, signed=signed)
+    return {
+      "basis": lq.fit_basis(columns(x), start, signed=signed, iterations=iterations)
+    }
+
+  def apply(params: Params, x: Array, temperature: Any, train: bool) -> Array:
+    y = lq.lq_quantize(columns(x), params["basis"], signed=signed)
+    return y.reshape(x.shape)
+
+  def update(params: Params, x: Array) -> Params:
+    fitted = lq.fit_basis(columns(x), params["basis"], signed=signed)
+    return {"basis": momentum * params["basis"] + (1.0 - momentum) * fitted}
+
+  return Scheme(init, apply, ("basis",), update=update, per_channel=signed)
+
+
+def _need(fits: bool, levels: Levels, need: str) -> None:
+  if not fits:
+    raise ValueError(f"levels are {levels}; it needs {need}.")

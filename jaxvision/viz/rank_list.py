@@ -1,0 +1,117 @@
+"""Ranked lists of retrieval: each query beside what it found."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from jaxvision.typing import Array, Bool, Float
+from jaxvision.viz import figures
+
+if TYPE_CHECKING:
+  import matplotlib.axes
+  import matplotlib.figure
+
+RIGHT, WRONG = figures.PALETTE[2], figures.PALETTE[1]  # green; vermilion, as red
+_PANEL = (1.15, 1.4)  # inches
+
+
+def draw_rank_lists(
+  queries: Shaped[np.ndarray | Array, "q h w c"],
+  ranked: Shaped[np.ndarray | Array, "q k h w c"],
+  correct: Bool[np.ndarray | Array, "q k"],
+  distances: Float[np.ndarray | Array, "q k"],
+  path: Path,
+  *,
+  names: Sequence[str] = (),
+  title: str = "",
+  count: int = 8,
+) -> Path:
+  """Draws queries on the left and their results by rank, framed by right and wrong.
+
+  Right results have a solid green frame, wrong ones a dashed red one.
+
+  Args:
+    queries: images; uint8, or float in [0, 1]; 1 or 3 channels.
+    ranked: the k results of each query, the nearest first; sizes of the queries.
+    correct: whether each result is a match.
+    distances: of the results, ascending; written below them.
+    path: of the PNG.
+    names: of the queries, written above them; by default "query".
+    title: of the figure.
+    count: most queries to draw, the first ones; the title says how many there are.
+
+  Raises:
+    ValueError: no query or result, sizes that do not match, images that are none,
+      distances that do not ascend.
+  """
+  names = names or ["query"] * len(queries)
+  distance = figures.finite("distances", distances)
+  if not len(queries) == len(ranked) == len(correct) == len(distance) == len(names):
+    raise ValueError("queries, ranked, correct, distances and names differ in length.")
+  if (np.diff(distance, axis=1) < 0).any():
+    raise ValueError("distances must ascend along the ranks of each query.")
+  shown = min(len(queries), count)
+  figure, axes = figures.grid(shown, 1 + distance.shape[1], _PANEL)
+  left, right = (_pixels(x[:shown]) for x in (queries, ranked))
+  for row, panels in enumerate(axes):
+    _draw_image(panels[0], left[row], title=names[row])
+    _draw_results(panels[1:], right[row], correct[row], distance[row], numbered=not row)
+  if shown < len(queries):
+    title = f"{title}, " * bool(title) + f"first {shown} of {len(queries)} queries"
+  figures.headline(figure, title)
+  _explain(figure)
+  return figures.save(figure, path)
+
+
+def _draw_results(
+  panels: Sequence["matplotlib.axes.Axes"],
+  images: np.ndarray,
+  correct: Bool[np.ndarray | Array, " k"],
+  distance: Float[np.ndarray, " k"],
+  *,
+  numbered: bool,
+) -> None:
+  for rank, panel in enumerate(panels):
+    _draw_image(panel, images[rank], title=f"{rank + 1}" if numbered else "")
+    _frame(panel, bool(correct[rank]))
+    label = f"{distance[rank]:.3g}"
+    panel.set_xlabel(label, fontsize=figures.SMALL, color=figures.MUTED)
+
+
+def _pixels(images: Shaped[np.ndarray | Array, "..."]) -> np.ndarray:
+  """Images as floats in [0, 1] without the axis of a lone channel."""
+  x = np.asarray(images)
+  if x.shape[-1] not in (1, 3):
+    raise ValueError(f"images have {x.shape[-1]} channels; only 1 or 3 can be drawn.")
+  x = figures.finite("images", x / 255 if x.dtype == np.uint8 else x)
+  if x.min() < 0 or x.max() > 1:
+    raise ValueError("images have values outside [0, 1].")
+  return x[..., 0] if x.shape[-1] == 1 else x
+
+
+def _draw_image(axes: "matplotlib.axes.Axes", image: np.ndarray, *, title: str) -> None:
+  axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+  figures.bare(axes, title=title)
+
+
+def _frame(axes: "matplotlib.axes.Axes", right: bool) -> None:
+  axes.spines[:].set_visible(True)
+  axes.spines[:].set_capstyle("butt")  # the default fills the gaps of thick dashes
+  axes.spines[:].set(**_style(right))
+
+
+def _style(right: bool) -> dict[str, Any]:
+  """Of a frame: the dashes tell right from wrong to those who see no green."""
+  dashes = "-" if right else (0, (2, 1))
+  return {"color": RIGHT if right else WRONG, "linewidth": 3, "linestyle": dashes}
+
+
+def _explain(figure: "matplotlib.figure.Figure") -> None:
+  from matplotlib.lines import Line2D
+
+  names = {"right": True, "wrong": False}
+  lines = {name: Line2D([], [], **_style(right)) for name, right in names.items()}
+  figures.legend(figure, lines)
