@@ -64,7 +64,12 @@ VARIANTS = {
     "transform.scale": 0.1,
     "transform.shift": (0.1, 0.1),
   },
-  "affine": {"transform.distribution": "affine"},
+  "affine": {
+    "transform.distribution": "affine",
+    "transform.angle": None,
+    "transform.scale": None,
+    "transform.shift": None,
+  },
   "always": {"transform.alternate": False},
   # Instead of them.
   **NETS,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from jaxvision.data import images as image_sets
+from jaxvision.data import skeleton_defaults as skeleton_sets
 from jaxvision.data import temporal_defaults as temporal_sets
 from jaxvision.errors import UserError
 
@@ -43,6 +44,23 @@ OPTIMIZER = {
   "accumulate": 1,  # micro-batches per optimizer step
   "schedule": SCHEDULE,
 }
+# Quantized weights and activations of any supervised network; see methods.common.
+QUANTIZE = {
+  # {"at": path pattern, "quantizer": of ops.quantizers, or "none" to spare what
+  # matches, "levels": of ops.quantization.LEVELS, options}; the first match decides.
+  "weights": (),
+  # The same behind places, as in `insert`; every entry inserts.
+  "activations": (),
+  # Where an entry is silent: its quantizer, and options if its quantizer has them.
+  "quantizer": "quantization_networks",
+  "options": {"method": "paper", "backward": "exact", "learn_biases": False},
+  "shared": False,  # one quantizer for all weights of an entry
+  "rate": 5.0,  # temperature: rate * epoch, from 1
+  "constant": False,  # the temperature is `rate` throughout
+  "start": 0.0,  # epochs that the temperature has behind it
+  "cap": 2000.0,  # of the weights' temperature
+  "examples": 1000,  # that activation quantizers are fitted to
+}
 SHARED = {
   "method": "",
   "variant": "",
@@ -51,7 +69,10 @@ SHARED = {
   "dtype": "float32",  # of the computation: float32 or bfloat16; state stays float32
   "per_dispatch": 1,  # steps in one call of the compiled program
   "inherit": "last",  # what the next stage takes of the one before: last or best
+  "init_from": "",  # file of the network's weights to start from; "" is at random
+  "init_leave": "",  # pattern of its modules that start at random all the same
   "insert": (),  # {"at": path pattern, "kind": ..., its fields}: layers.transforms
+  "quantize": QUANTIZE,
   "optimizer": OPTIMIZER,
   "ema": {"decay": 0.0},  # of parameters and batch statistics; 0 is off
   "mesh": {
@@ -79,8 +100,8 @@ SHARED = {
 # Keys that may change between two runs over one work directory.
 NOT_TRAINING = (
   "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
-  "data.folder", "data.distort.test", "data.resident_bytes", "data.features", "data.annotations",
-  "suppression", "metric",
+  "data.folder", "data.distort.test", "data.resident_bytes", "data.features",
+  "data.annotations", "suppression", "metric", "retrieval", "robustness",
 )  # fmt: skip
 
 
@@ -101,6 +122,13 @@ def images(**fields: object) -> ConfigDict:
 def actions(**fields: object) -> ConfigDict:
   """Returns the fields of a data set of actions in time, some of them changed."""
   config = ConfigDict(temporal_sets.DEFAULTS)
+  config.update(fields)
+  return config
+
+
+def skeletons(**fields: object) -> ConfigDict:
+  """Returns the fields of a data set of skeletons, some of them changed."""
+  config = ConfigDict(skeleton_sets.DEFAULTS)
   config.update(fields)
   return config
 
@@ -136,7 +164,8 @@ def _set(config: ConfigDict, key: str, value: object) -> None:
     config = config.get(name, {})
   if last not in config:
     raise UserError(f"a variant sets config.{key}, which the config lacks.")
-  config[last] = ConfigDict(value) if isinstance(value, Mapping) else value
+  with config.ignore_type():  # a variant may give a number where the default has a pair
+    config[last] = ConfigDict(value) if isinstance(value, Mapping) else value
 
 
 def flat(config: ConfigDict) -> dict[str, object]:

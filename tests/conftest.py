@@ -17,6 +17,7 @@ install_import_hook("jaxvision", "typechecking.checked")
 import pathlib  # noqa: E402
 
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
@@ -28,3 +29,11 @@ def golden():
   """`golden("dropout")` loads tests/golden/dropout.npz, outputs of authors' code."""
   folder = pathlib.Path(__file__).parent / "golden"
   return lambda name: np.load(folder / f"{name}.npz", allow_pickle=False)
+
+
+@pytest.fixture
+def unchecked():
+  """Turns jaxtyping off, which does not understand symbolic batch sizes."""
+  jaxtyping.config.update("jaxtyping_disable", True)
+  yield
+  jaxtyping.config.update("jaxtyping_disable", False)

@@ -3,7 +3,6 @@
 import json
 
 import jax
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -76,14 +75,6 @@ def test_predict_writes_activitynet_json_and_timelines(folder, tmp_path):
   assert list(content["results"]) == ["video_a"]
   assert all(0 <= a < b <= 1 for a, b in (row["segment"] for row in rows))
   assert list((folder / "predictions").glob("*.png"))
-
-
-@pytest.fixture
-def unchecked():
-  """Turns jaxtyping off, whose "*s" does not understand symbolic batch sizes."""
-  jaxtyping.config.update("jaxtyping_disable", True)
-  yield
-  jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_export_detects_without_model_code(folder, unchecked):

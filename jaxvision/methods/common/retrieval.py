@@ -103,7 +103,7 @@ def _tasks(config: ConfigDict, data: ImageDataset) -> dict[str, RetrievalTask]:
   files = read(folder)
   shape = network_input(config, data).shape[1:]
   paths = [str(path) for path in files.paths]
-  images = [x for _, x in image_files.read_images(paths, shape, np.float32)]
+  images = [x for _, x in image_files.read_images(paths, shape, np.dtype("float32"))]
   return {name: RetrievalTask(np.stack(images), files.number, files.group)}
 
 
