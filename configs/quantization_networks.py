@@ -20,7 +20,7 @@ def _activations(levels, at="pool[123]"):
 
 
 WEIGHTS = {name: _weights(name) for name in ("w1", "w2", "w3pm2", "w3pm4", "w5")}
-ACTIVATIONS = {name: _activations(name) for name in ("a1", "a2", "a3", "a4", "a8")}
+ACTIVATIONS = {name: _activations(name) for name in ("a1", "a2", "a3", "a4")}
 # Baselines in the same slot, with the level sets that they are made for.
 BASELINES = {
   "ste": {"quantize.quantizer": "ste"},

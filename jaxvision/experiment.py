@@ -19,6 +19,7 @@ from jaxvision import compilation
 from jaxvision import config as config_lib
 from jaxvision.errors import UserError
 from jaxvision.interop import export
+from jaxvision.methods.common import quantized
 from jaxvision.metrics import intervals
 from jaxvision.train import ahead, program, reports, runner, sharding
 from jaxvision.train.stage import State
@@ -198,6 +199,12 @@ def _export(plan: runner.Plan, folder: Path) -> dict[str, Any]:
   target = folder / "export"
   variables = plan.method.variables(final_state(plan, folder))
   export.write(plan.method.predict, variables, plan.method.inputs, target)
+  if plan.config.quantize.weights:
+    facts = quantized.write_packed(plan.config, variables, target)
+    reports.show(
+      f"packed into {facts['bytes']:,} bytes instead of {facts['float_bytes']:,}, the "
+      f"quantized weights by a factor of {facts['quantized_compression']:g}"
+    )
   reports.show(f"the exported model is in {target}")
   return {"folder": str(target)}
 

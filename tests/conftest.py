@@ -8,6 +8,8 @@ os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=4"
 os.environ["JAX_PLATFORMS"] = "cpu"
 CACHE = os.path.join(tempfile.gettempdir(), f"jaxvision-test-cache-{os.getuid()}")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
+# Tiny programs cost more to compile than to run; optimized, tests take twice as long.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 from jaxtyping import install_import_hook  # noqa: E402
 

@@ -9,6 +9,7 @@ from jaxvision.layers import insertion
 
 KEY = jax.random.key(0)
 IMAGENET, CIFAR = (1, 224, 224, 3), (1, 32, 32, 3)
+SEQUENTIAL = {"classes": 5, "graph": "coco", "layers": (1, 1), "widths": (4, 8)}
 TINY = {  # smallest forms, and the shape of their images
   "cnn": ({"widths": (2,), "dense_width": 3}, (2, 4, 4, 1)),
   "mlp": ({"hidden": (3,)}, (2, 4, 4, 1)),
@@ -40,6 +41,13 @@ TINY = {  # smallest forms, and the shape of their images
     {"classes": 3, "base_widths": (4, 4), "anchor_widths": (3, 3, 4)},
     (2, 32, 5),
   ),
+  "stigcn": (
+    {"classes": 5, "graph": "coco", "layers": (1, 1), "widths": (4, 4, 8), "pools": 2},
+    (2, 2, 8, 17, 3),
+  ),
+  "st_gcn": (SEQUENTIAL, (2, 2, 4, 17, 3)),
+  "agcn": (SEQUENTIAL, (2, 2, 4, 17, 3)),
+  "ctr_gcn": (SEQUENTIAL, (2, 2, 4, 17, 3)),
 }
 
 

@@ -96,6 +96,7 @@ PROTOCOL = Protocol(
     "unseen/error": "unseen quadrants",
     "translated/error": "shifted",
     "rotated/error": "turned",
+    "scaled/error": "scaled",
     "rst/error": "all",
     "retrieval/ns": "N-S",
   },

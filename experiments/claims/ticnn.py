@@ -61,6 +61,7 @@ def _claims() -> tuple[Claim, ...]:
     *(_lower("ticnn", "input", view, AUGMENT) for view in views),
     *(_lower("per_sample", "input_sample", view, AUGMENT) for view in views),
     *(_lower("per_sample", "ticnn", view, GRAIN) for view in ("translated", "rst")),
+    *(_lower(f"stage{i}", "cnn", "translated", PAPER) for i in (1, 2)),
     _lower("rotation", "cnn", "rotated", NAMED),
     _lower("scale", "cnn", "scaled", NAMED),
     _lower("translation", "cnn", "translated", NAMED),

@@ -103,7 +103,9 @@ def _arm(
   protocol: Protocol, name: str, runs: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
   arm, seeds = protocol.arms[name], sorted(runs)
-  values = {m: [_metric(runs[s], m) for s in seeds] for m in protocol.metrics}
+  # Arms of another setting may lack a metric; a claim on it may not, see `_metric`.
+  has = [m for m in protocol.metrics if any(m in runs[s]["metrics"] for s in seeds)]
+  values = {m: [_metric(runs[s], m) for s in seeds] for m in has}
   return {
     "variant": arm.variant,
     "overrides": dict(arm.overrides),

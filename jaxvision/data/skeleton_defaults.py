@@ -24,7 +24,7 @@ DEFAULTS = {
   "persons": 2,  # bodies m of an example, those that move most first
   # On the device (jaxvision.ops.skeletons): "frame" is the authors', for NTU alone;
   # "clip" centres once and rotates nothing; "auto" is "frame" for NTU, else "none".
-  "normalise": "auto",
+  "normalize": "auto",
   "stream": "joint",  # or bone, joint_motion, bone_motion
   "augment": {  # of training clips, in this order; all off is the authors' recipe
     "window": 0,  # frames t of a random window; 0 takes all

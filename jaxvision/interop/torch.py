@@ -10,18 +10,9 @@ import numpy as np
 from flax import traverse_util
 
 from jaxvision.errors import UserError
-from jaxvision.interop.torch_names import Names, names_of
+from jaxvision.interop.torch_names import LEAVES, Names, names_of
 from jaxvision.layers.insertion import Inserted
 from jaxvision.typing import Array, PyTree
-
-# Our name of a leaf -> torch's.
-LEAVES = {
-  "kernel": "weight",
-  "scale": "weight",
-  "bias": "bias",
-  "mean": "running_mean",
-  "var": "running_var",
-}
 
 
 def import_state_dict(
@@ -42,8 +33,8 @@ def import_state_dict(
       without.
     state_dict: arrays in torch's layout by torch's names.
     spec: shapes of the variables, `jax.eval_shape(model.init, key, x)`; needed for
-      images that are not the usual ones: 3 channels, and 224 pixels where a dense layer
-      reads a map.
+      inputs that are not the usual ones: images of 3 channels, and 224 pixels where a
+      dense layer reads a map; sequences of 2 persons and 3 coordinates.
     leave: regular expression that fully matches the paths of modules to leave out, as
       "logits|neck": the caller has other values for them.
 
@@ -64,12 +55,10 @@ def import_state_dict(
     if leave and re.fullmatch(leave, module):
       left.add(module)
       continue
-    name = _find(path, names, state, kind)
-    channels = names.flattened.get(module) if path[-1] == "kernel" else None
-    value = _in_our_layout(np.asarray(state[name]), channels)
-    _check_shape(name, value, path, leaf, kind)
+    found, value = _value(path, leaf, names, state, kind)
+    _check_shape(found[0], value, path, leaf, kind)
     variables[path] = jnp.asarray(value, leaf.dtype)
-    used.add(name)
+    used.update(found)
   _check_rest(set(state) - used, names, left, kind)
   return traverse_util.unflatten_dict(variables)
 
@@ -82,8 +71,44 @@ def _plain(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _usual_spec(model: nn.Module | Inserted, names: Names) -> PyTree:
-  image = jax.ShapeDtypeStruct((1, names.side, names.side, 3), jnp.float32)
-  return jax.eval_shape(model.init, jax.random.key(0), image)
+  shape = names.sequences or (1, names.side, names.side, 3)
+  x = jax.ShapeDtypeStruct(shape, jnp.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), x)
+
+
+def _value(
+  path: tuple[str, ...],
+  leaf: jax.ShapeDtypeStruct,
+  names: Names,
+  state: Mapping[str, np.ndarray],
+  kind: str,
+) -> tuple[list[str], np.ndarray]:
+  """Returns torch's names of a leaf, and its value in our layout."""
+  key, channels = "/".join(path[1:]), None
+  if path[-1] == "kernel":
+    channels = names.flattened.get("/".join(path[1:-1]))
+  found, stacked = names.parts(key) or ([_find(path, names, state, kind)], False)
+  if lost := [name for name in found if name not in state]:
+    raise _lacking(lost[:1], path, kind)
+  values = [np.asarray(state[name]) for name in found]
+  if len({value.shape for value in values}) > 1:
+    raise UserError(
+      f"{found[0]!r} to {found[-1]!r} differ in shape; together they are to be "
+      f"{'/'.join(path)} of {kind}."
+    )
+  if stacked:
+    return found, np.stack(values) if len(values) > 1 else values[0]
+  values = [_in_our_layout(value, channels) for value in values]
+  value = np.concatenate(values, axis=-1) if len(values) > 1 else values[0]
+  return found, _along_time(value, leaf.shape) if names.sequences else value
+
+
+def _along_time(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+  """Drops or moves the axes of a kernel of (k, 1) taps that it does not cover."""
+  if value.ndim < 3:
+    return value
+  taps = lambda sizes: [n for n in sizes[:-2] if n > 1] + list(sizes[-2:])
+  return value.reshape(shape) if taps(value.shape) == taps(shape) else value
 
 
 def _find(
@@ -101,8 +126,12 @@ def _find(
   for name in full:
     if name in state:
       return name
-  raise UserError(
-    f"the state dict lacks {' or '.join(map(repr, full))}, which {kind} needs for "
+  raise _lacking(full, path, kind)
+
+
+def _lacking(names: list[str], path: tuple[str, ...], kind: str) -> UserError:
+  return UserError(
+    f"the state dict lacks {' or '.join(map(repr, names))}, which {kind} needs for "
     f"{'/'.join(path)}; it is of another network, or the config of another size."
   )
 

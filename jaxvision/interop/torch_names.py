@@ -8,10 +8,20 @@ import flax.linen as nn
 from flax.core import FrozenDict
 
 from jaxvision.errors import UserError
-from jaxvision.models import alexnet, mobilenet, resnet, vgg, wide_resnet
+from jaxvision.models import alexnet, mobilenet, resnet, stigcn, vgg, wide_resnet
+from jaxvision.models.inception import TEMPORAL
+from jaxvision.ops import graphs
 
 BLOCK = r"stage(\d)/block(\d+)/"
 SHORTCUTS = ("downsample", "shortcut")
+# Our name of a leaf -> torch's.
+LEAVES = {
+  "kernel": "weight",
+  "scale": "weight",
+  "bias": "bias",
+  "mean": "running_mean",
+  "var": "running_var",
+}
 
 
 class Names(NamedTuple):
@@ -24,12 +34,35 @@ class Names(NamedTuple):
       flattens the channels first, we last.
     unused: regular expression of names that the network computes nothing with.
     side: of the images that the published weights are for.
+    joined: (as a rule; names of torch's modules, of which ours is all, side by side in
+      its last axis).
+    stacked: (regular expression that fully matches the path of a parameter that belongs
+      to no layer; torch's full names of what it holds, along its first axis).
+    sequences: shape of the input of a network that sees no images.
   """
 
   rules: tuple[tuple[str, tuple[str, ...]], ...]
   flattened: Mapping[str, int] = FrozenDict()
   unused: str = ""
   side: int = 32
+  joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
+  stacked: tuple[tuple[str, tuple[str, ...]], ...] = ()
+  sequences: tuple[int, ...] = ()
+
+  def parts(self, path: str) -> tuple[list[str], bool] | None:
+    """Names of the arrays that make up a leaf and whether they are stacked; or None.
+
+    Args:
+      path: of the leaf, as "stem/spatial/norm/scale".
+    """
+    module, _, leaf = path.rpartition("/")
+    for pattern, names in self.joined:
+      if match := re.fullmatch(pattern, module):
+        return [f"{match.expand(name)}.{LEAVES[leaf]}" for name in names], False
+    for pattern, names in self.stacked:
+      if match := re.fullmatch(pattern, path):
+        return [match.expand(name) for name in names], True
+    return None
 
   def candidates(self, module: str) -> list[str]:
     """Names that torch may have for the module of a path; none: it knows no such."""
@@ -165,6 +198,42 @@ def _pair(conv: str, norm: str, names: str) -> Iterable[tuple[str, tuple[str, ..
   return (conv, (names.format(0),)), (norm, (names.format(1),))
 
 
+def _stigcn(model: stigcn.STIGCN) -> Names:
+  """Names of Huang et al., who have a layer, a norm and a graph for each branch."""
+  spatial = [stigcn.BRANCHES.index(name) for name in model.branches]
+  temporal = [TEMPORAL.index(name) for name in model.temporal]
+  rules = [("input_norm/norm", ("data_bn.bn",)), ("logits", ("fc",))]
+  joined, stacked = [], []
+  for ours, theirs in (("stem/", "layer0."), (BLOCK, r"layer\1.\2.")):
+    branch = f"{theirs}spatial.branches.{{}}.{{}}"
+    for kind, module in (("conv", "project"), ("bn", "norm")):
+      names = tuple(branch.format(i, kind) for i in spatial)
+      joined += [(f"{ours}spatial/{module}", names)]
+    branch = f"{theirs}temporal.branches.{{}}.{{}}"
+    joined += [
+      (f"{ours}temporal/norm", tuple(branch.format(i, "bn") for i in temporal))
+    ]
+    for i in temporal:
+      rules += [(f"{ours}temporal/{TEMPORAL[i]}", (branch.format(i, "conv"),))]
+    for path in ("spatial", "temporal"):
+      fusion = f"{theirs}{path}.fusion."
+      rules += [(f"{ours}{path}/fusion_conv", (f"{fusion}conv",))]
+      rules += [(f"{ours}{path}/fusion_norm", (f"{fusion}bn",))]
+    for name, number in (("theta", 1), ("phi", 2)):
+      projection = f"{theirs}spatial.CA.proj{number}"
+      rules += [(f"{ours}spatial/attention/{name}", (projection,))]
+    rules += [(f"{ours}shortcut_conv", (f"{theirs}shortcut.conv",))]
+    rules += [(f"{ours}shortcut_norm", (f"{theirs}shortcut.bn",))]
+    learned = tuple(f"{theirs}spatial.PA{i + 1}" for i in spatial)
+    stacked += [(f"{ours}spatial/graphs", learned)]
+    stacked += [(f"{ours}spatial/attention_scale", (f"{theirs}spatial.PCA",))]
+  joints = graphs.skeleton(model.graph).joints
+  sequences = (1, 2, 2**model.pools, joints, 3)  # two persons, three coordinates
+  return Names(
+    tuple(rules), joined=tuple(joined), stacked=tuple(stacked), sequences=sequences
+  )
+
+
 FAMILIES: dict[type[nn.Module], Callable[..., Names]] = {
   resnet.CifarResNet: _residual,
   resnet.ResNet: _residual,
@@ -173,4 +242,5 @@ FAMILIES: dict[type[nn.Module], Callable[..., Names]] = {
   vgg.VGG: _vgg,
   mobilenet.MobileNet: _mobilenet,
   mobilenet.MobileNetV2: _mobilenet_v2,
+  stigcn.STIGCN: _stigcn,
 }

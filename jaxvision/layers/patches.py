@@ -34,6 +34,11 @@ class PatchReorder(nn.Module):
     Raises:
       UserError: a field out of range, or maps with fewer than n**levels pixels a side.
     """
+    name = "/".join(self.path)
+    if x.ndim != 4:
+      raise UserError(
+        f"patch reordering at {name}: x has {x.ndim} axes; it needs maps."
+      )
     try:
       return patch_reorder(
         x,
@@ -44,4 +49,4 @@ class PatchReorder(nn.Module):
         remainder=self.remainder,
       )
     except ValueError as error:
-      raise UserError(f"patch reordering at {'/'.join(self.path)}: {error}") from error
+      raise UserError(f"patch reordering at {name}: {error}") from error

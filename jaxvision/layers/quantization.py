@@ -1,5 +1,6 @@
 """Quantizers of activations as Linen modules, to be inserted behind places."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -48,6 +49,9 @@ class ActivationQuantizer(nn.Module):
   def _params(self, x: Array) -> PyTree:
     if not self.scheme.owns:
       return {}
+    # `param` would trace the fit to check shapes, which no symbolic batch allows.
+    if self.has_variable("params", "quantizer"):
+      return self.get_variable("params", "quantizer")
     return self.param("quantizer", lambda key: self.scheme.init(x))
 
   def _temperature(self) -> Array | None:
@@ -81,7 +85,11 @@ def with_temperature(variables: PyTree, temperature: ArrayLike) -> PyTree:
 
 
 def calibrate(
-  model: nn.Module | Inserted, variables: PyTree, *inputs: Any, **kwargs: Any
+  model: nn.Module | Inserted,
+  variables: PyTree,
+  *inputs: Any,
+  mutable: Sequence[str] = (),
+  **kwargs: Any,
 ) -> PyTree:
   """Returns parameters with all activation quantizers fitted to a batch.
 
@@ -92,8 +100,10 @@ def calibrate(
     model: with `ActivationQuantizer`s.
     variables: its variables.
     *inputs: a batch.
+    mutable: collections that the pass may change, in vain: "batch_stats" if train=True.
     **kwargs: passed on to `apply`.
   """
-  _, fitted = model.apply(variables, *inputs, mutable=[CALIBRATION], **kwargs)
+  mutable = [CALIBRATION, *mutable]
+  _, fitted = model.apply(variables, *inputs, mutable=mutable, **kwargs)
   params = flatten_dict(variables["params"], keep_empty_nodes=True)
   return unflatten_dict({**params, **flatten_dict(fitted.get(CALIBRATION, {}))})

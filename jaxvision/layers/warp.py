@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 
+from jaxvision.errors import UserError
 from jaxvision.ops import warp
 from jaxvision.typing import Array, Float, PRNGKey
 
@@ -29,7 +30,14 @@ class RandomTransform(nn.Module):
     deterministic: bool | None = None,
     rng: PRNGKey | None = None,
   ) -> Float[Array, "b h w c"]:
-    """Warps `inputs`; a key is drawn (or `rng` used) only if not deterministic."""
+    """Warps `inputs`; a key is drawn (or `rng` used) only if not deterministic.
+
+    Raises:
+      UserError: what is here has other axes than [b, h, w, c].
+    """
+    if inputs.ndim != 4:
+      name = "/".join(self.path)
+      raise UserError(f"the warp at {name}: x has {inputs.ndim} axes; it needs maps.")
     deterministic = nn.merge_param("deterministic", self.deterministic, deterministic)
     if not deterministic and rng is None:
       rng = self.make_rng(self.rng_collection)

@@ -9,14 +9,18 @@ from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
+from jaxvision.models.agcn import AGCN
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.cnn import CNN
+from jaxvision.models.ctr_gcn import CTRGCN
 from jaxvision.models.gtan import GTAN
 from jaxvision.models.mlp import MLP
 from jaxvision.models.mobilenet import MobileNet, MobileNetV2
 from jaxvision.models.resnet import CifarResNet, ResNet
 from jaxvision.models.si_cnn import SICNN
 from jaxvision.models.spatial_transformer import SpatialTransformer
+from jaxvision.models.st_gcn import STGCN
+from jaxvision.models.stigcn import STIGCN
 from jaxvision.models.ti_pooling import TIPooling
 from jaxvision.models.vgg import VGG
 from jaxvision.models.wide_resnet import WideResNet
@@ -35,6 +39,10 @@ MODELS: dict[str, type[nn.Module]] = {
   "mobilenet": MobileNet,
   "mobilenet_v2": MobileNetV2,
   "gtan": GTAN,
+  "stigcn": STIGCN,
+  "st_gcn": STGCN,
+  "agcn": AGCN,
+  "ctr_gcn": CTRGCN,
 }
 
 

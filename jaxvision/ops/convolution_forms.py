@@ -106,7 +106,9 @@ def by_patches(
       a + (n - 1) * s + 1 for a, n, s in zip(start, out, window.strides, strict=True)
     ]
     strides = (1, *window.strides, 1)
-    slices.append(lax.slice(x, (0, *start, 0), (len(x), *stop, x.shape[-1]), strides))
+    slices.append(
+      lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), strides)
+    )
   return product(
     jnp.concatenate(slices, -1), kernel.reshape(-1, kernel.shape[-1]), window
   )

@@ -102,6 +102,6 @@ def with_ema(state: State) -> State:
 
 def variables(state: State, *, average: bool = True) -> PyTree:
   """Returns what `model.apply` takes: the averages if there are any and `average`."""
-  names = ("params", "batch_stats")
+  names = ("params", "batch_stats", "schedule")
   raw = {name: state[name] for name in names if name in state}
   return {**raw, **state.get("ema", {})} if average else raw

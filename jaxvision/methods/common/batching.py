@@ -1,14 +1,29 @@
 """Batches of any data set: row numbers of resident data, or examples that stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from jaxvision.data import batches as batch_lib
 from jaxvision.errors import UserError
 from jaxvision.train.stage import Batches
 from jaxvision.typing import PyTree
+
+
+@runtime_checkable
+class DataSet(Protocol):
+  """What data sets of all kinds have: a name, and examples for each purpose."""
+
+  @property
+  def name(self) -> str:
+    """What was really loaded."""
+
+  @property
+  def splits(self) -> Mapping[str, batch_lib.Rows]:
+    """Their names are "train", "val" and "test"."""
 
 
 def rows(frozen: PyTree, batch: PyTree) -> PyTree:
@@ -46,3 +61,21 @@ def steps_per_epoch(split: batch_lib.Rows, size: int) -> int:
 def whole(split: batch_lib.Rows, size: int) -> Iterator[dict[str, np.ndarray]]:
   """All rows, the same in every process, in batches of one shape with a mask."""
   return batch_lib.padded_batches(split, size)
+
+
+def split_batches(
+  config: ConfigDict, data: DataSet, split: str
+) -> Iterator[dict[str, np.ndarray]]:
+  """This process's rows of a split, in batches of one shape with a mask.
+
+  Raises:
+    UserError: there is no such split.
+  """
+  if split not in data.splits:
+    raise UserError(
+      f"config.eval.split is {split!r}; {data.name} has {', '.join(data.splits)}."
+    )
+  examples, devices = data.splits[split], jax.device_count()
+  size = -(-config.eval.batch_size // devices) * devices  # padding is masked anyway
+  rank, count = jax.process_index(), jax.process_count()
+  return batch_lib.padded_batches(examples, size, rank=rank, count=count)

@@ -1,6 +1,10 @@
-"""Classifiers of images: their training stage, predictions and metrics."""
+"""Classifiers of images: their training stage, predictions and metrics.
+
+`loss`, `logits_fn`, `statistic` and `measure` are for classifiers of anything.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +21,11 @@ from jaxvision.typing import Array, Float, PyTree
 
 
 def train_stage(
-  config: ConfigDict, data: ImageDataset, model: Model, evaluate: Evaluate
+  config: ConfigDict,
+  data: ImageDataset,
+  model: Model,
+  evaluate: Evaluate,
+  **stage: Any,
 ) -> Stage:
   """A stage that trains a classifier with cross-entropy.
 
@@ -26,6 +34,7 @@ def train_stage(
     data: with a split "train".
     model: takes float images to logits.
     evaluate: as of a `Stage`; see `evaluator`.
+    **stage: `name` and `start`, as of `supervised.train_stage`.
   """
   train, size = data.splits["train"], config.batch_size
   epoch_steps = batching.steps_per_epoch(train, size)
@@ -39,14 +48,15 @@ def train_stage(
     spec=image_data.batch_spec(train, size, resident=resident),
     resident=(lambda: image_data.resident(train)) if resident else None,
     inputs=lambda batch, key: train_view(key, batch["image"]),
-    loss=_loss,
+    loss=loss,
     evaluate=evaluate,
     monitor="accuracy",
+    **stage,
   )
 
 
-def _loss(logits: Array, batch: PyTree) -> tuple[Array, dict[str, Array]]:
-  """Mean cross-entropy, and accuracy."""
+def loss(logits: Array, batch: PyTree) -> tuple[Array, dict[str, Array]]:
+  """Mean cross-entropy of a batch's "label", and accuracy, as of a `train_stage`."""
   hits = in_top_k(logits, batch["label"])
   return cross_entropy(logits, batch["label"]).mean(), {"accuracy": hits.mean()}
 
@@ -95,18 +105,18 @@ def evaluator(
   """
   top5 = len(data.classes) > 10
   statistics = {
-    split: {n: _statistic(view, log_probabilities, top5) for n, view in named.items()}
+    split: {
+      n: statistic(_scores(view, log_probabilities), top5=top5)
+      for n, view in named.items()
+    }
     for split, named in views.make_views(config).evaluate.items()
   }
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
     del frozen
     metrics = {}
-    for name, statistic in statistics.get(split, statistics["test"]).items():
-      batches = image_data.split_batches(config, data, split)
-      found = evaluation.sum_over(statistic, state.variables(now), batches)
-      if split != "val":  # what papers report; while choosing, accuracy says the same
-        found["error"] = 1.0 - found["accuracy"]
+    for name, sums in statistics.get(split, statistics["test"]).items():
+      found = measure(config, data, split, sums, state.variables(now))
       prefix = f"{name}/" if name else ""
       metrics |= {f"{prefix}{key}": value for key, value in found.items()}
     return metrics
@@ -114,21 +124,63 @@ def evaluator(
   return evaluate
 
 
-def _statistic(
-  view: views.RowView, log_probabilities: Callable[..., Array], top5: bool
+def measure(
+  config: ConfigDict,
+  data: batching.DataSet,
+  split: str,
+  sums: Callable[[PyTree, PyTree], evaluation.Sums],
+  variables: PyTree,
+) -> Metrics:
+  """Means of a `statistic` over a split; of an empty one there are none.
+
+  Args:
+    config: `eval.batch_size` is read.
+    data: of any kind.
+    split: its name.
+    sums: the statistic.
+    variables: its first argument.
+  """
+  batches = batching.split_batches(config, data, split)
+  found = evaluation.sum_over(sums, variables, batches)
+  if split != "val":  # what papers report; while choosing, accuracy says the same
+    found["error"] = 1.0 - found["accuracy"]
+  return found
+
+
+def statistic(
+  log_probabilities: Callable[[PyTree, PyTree], Float[Array, "b k"]],
+  *,
+  top5: bool,
+  also: Callable[[Array, Array], dict[str, Array]] = lambda scores, label: {},
 ) -> Callable[[PyTree, PyTree], evaluation.Sums]:
-  """A jitted statistic of batches as one view shows them."""
+  """Returns (variables, batch) -> sums and counts of what is right, jitted.
+
+  Args:
+    log_probabilities: (variables, batch) -> log probabilities; logits do too.
+    top5: whether to count what is among the five most probable.
+    also: (log probabilities, labels) -> further values, one an example.
+  """
 
   @jax.jit
-  def statistic(variables: PyTree, batch: PyTree) -> evaluation.Sums:
-    scores = log_probabilities(variables, view(batch["index"], batch["image"]))
+  def sums(variables: PyTree, batch: PyTree) -> evaluation.Sums:
+    scores = log_probabilities(variables, batch)
     label, mask = batch["label"], batch["mask"]
     values = {
       "accuracy": in_top_k(scores, label),
       "loss": cross_entropy(scores, label),
+      **also(scores, label),
     }
     if top5:
       values["accuracy_top5"] = in_top_k(scores, label, k=5)
     return {k: (jnp.sum(v * mask), jnp.sum(mask)) for k, v in values.items()}
 
-  return statistic
+  return sums
+
+
+def _scores(
+  view: views.RowView, log_probabilities: Callable[..., Array]
+) -> Callable[[PyTree, PyTree], Array]:
+  """(variables, batch of images) -> log probabilities as one view shows them."""
+  return lambda variables, batch: log_probabilities(
+    variables, view(batch["index"], batch["image"])
+  )

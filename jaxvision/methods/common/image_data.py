@@ -10,10 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision import files
-from jaxvision.data import batches as batch_lib
 from jaxvision.data import image_files, images
 from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
-from jaxvision.errors import UserError
 from jaxvision.typing import PyTree
 from jaxvision.viz import predictions
 
@@ -67,20 +65,6 @@ def _specs(split: Examples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
     "image": jax.ShapeDtypeStruct((size, *split.shape), split.dtype),
     "label": jax.ShapeDtypeStruct((size,), jnp.int32),
   }
-
-
-def split_batches(
-  config: ConfigDict, data: ImageDataset, split: str
-) -> Iterator[dict[str, np.ndarray]]:
-  """This process's rows of a split, in batches of one shape with a mask."""
-  if split not in data.splits:
-    raise UserError(
-      f"config.eval.split is {split!r}; {data.name} has {', '.join(data.splits)}."
-    )
-  examples_, devices = data.splits[split], jax.device_count()
-  size = -(-config.eval.batch_size // devices) * devices  # padding is masked anyway
-  rank, count = jax.process_index(), jax.process_count()
-  return batch_lib.padded_batches(examples_, size, rank=rank, count=count)
 
 
 def reader(data: ImageDataset) -> Callable[[Sequence[str]], Iterator]:

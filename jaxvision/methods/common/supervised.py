@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import optax
 from ml_collections import ConfigDict
 
 from jaxvision import models
 from jaxvision.data.batches import Rows
 from jaxvision.errors import UserError
 from jaxvision.layers import insertion, transforms
-from jaxvision.methods.common import batching
+from jaxvision.methods.common import batching, initial, quantized
+from jaxvision.methods.common.initial import Start
 from jaxvision.train import optimizers, state
 from jaxvision.train.stage import Metrics, Stage, State
 from jaxvision.typing import Array, PRNGKey, PyTree
@@ -24,20 +26,23 @@ Loss = Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]]
 def build_model(
   config: ConfigDict, classes: int, inserted: Sequence[Mapping[str, Any]] = ()
 ) -> Model:
-  """Builds `config.model` with transforms inserted.
+  """Builds `config.model` with transforms inserted, quantized as the config says.
 
   Args:
-    config: `model`, `dtype` and `insert` are read.
+    config: `model`, `dtype`, `insert` and `quantize` are read.
     classes: of the data.
     inserted: entries of the method's own, before those of `config.insert`.
   """
   own = {"classes": classes, "dtype": config.dtype}
-  rules = transforms.make_rules([*inserted, *config.insert])
-  return insertion.Inserted(models.build({**config.model.to_dict(), **own}), rules)
+  # Quantizers last: what the next layer takes is quantized in training, too.
+  entries = [*inserted, *config.insert, *quantized.insertions(config)]
+  network = models.build({**config.model.to_dict(), **own})
+  rules = transforms.make_rules(entries)
+  return insertion.Inserted(quantized.network(config, network), rules)
 
 
 def where_inserted(model: Model, inputs: PyTree) -> tuple[str, ...]:
-  """Lines for `plan`: which transform sits behind which places.
+  """Lines for `plan`: which transform sits behind which places, what is quantized.
 
   Args:
     model: from `build_model`.
@@ -50,7 +55,8 @@ def where_inserted(model: Model, inputs: PyTree) -> tuple[str, ...]:
     found = insertion.inserted_where(model, inputs, train=True)
   except ValueError as error:
     raise UserError(f"what config.insert or the method inserts: {error}") from error
-  return tuple(f"{name} at {', '.join(paths)}" for name, paths in found.items())
+  lines = [f"{name} at {', '.join(paths)}" for name, paths in found.items()]
+  return (*lines, *quantized.where(model, inputs))
 
 
 def train_stage(
@@ -65,11 +71,13 @@ def train_stage(
   loss: Loss,
   evaluate: Evaluate,
   monitor: str,
+  name: str = "train",
+  start: Start | None = None,
 ) -> Stage:
-  """The stage "train" of one network, one loss and one optimizer.
+  """A stage of one network, one loss and one optimizer.
 
   Args:
-    config: `batch_size`, `optimizer` and `ema` are read.
+    config: `batch_size`, `optimizer`, `ema`, `quantize` and `init_from` are read.
     train: the training examples.
     model: from `build_model`.
     steps: of the stage.
@@ -79,38 +87,81 @@ def train_stage(
     loss: (outputs, batch) -> (scalar loss, logs).
     evaluate: as of a `Stage`.
     monitor: as of a `Stage`.
+    name: of the stage.
+    start: where it starts; None is `config.init_from`.
   """
   size = config.batch_size
-  optimizer = optimizers.build(
-    config.optimizer, steps=steps, steps_per_epoch=batching.steps_per_epoch(train, size)
-  )
-
-  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
-    one = jax.tree.map(lambda x: x[:1], batching.rows(frozen, batch))
-    fresh = state.create(model.init(key, inputs(one, key)), optimizer)
-    return state.with_ema(fresh) if config.ema.decay else fresh
+  epoch = batching.steps_per_epoch(train, size)
+  optimizer = optimizers.build(config.optimizer, steps=steps, steps_per_epoch=epoch)
 
   def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
     chosen = batching.rows(frozen, batch)
+    now = quantized.anneal(config, now, epoch)
     x = inputs(chosen, jax.random.fold_in(key, VIEW))
     loss_fn = _loss_fn(model, now, x, lambda y: loss(y, chosen), key)
     now, logs = state.update(now, loss_fn, optimizer)
+    now = quantized.settle(model, now)
     accumulate = config.optimizer.accumulate
     return state.advance(now, decay=config.ema.decay, every=accumulate), logs
 
+  random, init = _init_fns(config, model, optimizer, inputs)
   return Stage(
-    name="train",
+    name=name,
     steps=steps,
     spec=spec,
     batches=lambda seed: batching.training(
       train, size, seed=seed, steps=steps, resident=resident is not None
     ),
-    frozen=lambda inherited: {"data": resident()} if resident else {},
+    frozen=_frozen_fn(
+      resident,
+      start or initial.from_file(config, quantized.plain(model), quantized.MODULES),
+      lambda data: jax.eval_shape(random, jax.random.key(0), data, spec),
+    ),
     init=init,
     step=step,
     evaluate=evaluate,
     monitor=monitor,
   )
+
+
+def _init_fns(
+  config: ConfigDict,
+  model: Model,
+  optimizer: optax.GradientTransformation,
+  inputs: Callable[[PyTree, PRNGKey], Array],
+) -> tuple[Callable[..., PyTree], Callable[..., State]]:
+  """Returns (key, frozen, batch) -> random variables, and -> the first state."""
+
+  def random(key: PRNGKey, frozen: PyTree, batch: PyTree) -> PyTree:
+    one = jax.tree.map(lambda x: x[:1], batching.rows(frozen, batch))
+    return model.init(key, inputs(one, key))
+
+  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
+    begun = frozen.get("start", {})
+    variables = initial.merge(random(key, frozen, batch), begun)
+
+    def examples() -> Array:
+      rows = initial.sample(frozen, batch, config.quantize.examples, key)
+      return inputs(batching.rows(frozen, rows), key)
+
+    variables = quantized.fit(model, variables, begun, examples, key)
+    fresh = state.create(variables, optimizer)
+    return state.with_ema(fresh) if config.ema.decay else fresh
+
+  return random, init
+
+
+def _frozen_fn(
+  resident: Callable[[], PyTree] | None, start: Start, like: Callable[[PyTree], PyTree]
+) -> Callable[[Mapping[str, State]], PyTree]:
+  """What the stage reads: resident data, and what it starts from if that is given."""
+
+  def frozen(inherited: Mapping[str, State]) -> PyTree:
+    data = {"data": resident()} if resident else {}
+    begun = start(inherited, lambda: like(data))
+    return {**data, "start": begun} if begun else data
+
+  return frozen
 
 
 def _loss_fn(
