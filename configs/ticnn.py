@@ -4,9 +4,15 @@ The default trains a small CNN on upright, centred garments and tests it on move
 turned and scaled ones. Variants can be combined: `:input,per_sample`.
 """
 
-from configs.patch_reordering import ALEXNET, SMALL
 from jaxvision import config as shared
 
+SMALL = dict(
+  name="cnn", widths=(8, 16), kernels=(5, 3), dense_width=64, norm="none",
+  dense="plain", dense_options={},
+)  # fmt: skip
+ALEXNET = dict(
+  name="alexnet", widths=(96, 256, 384, 384, 256), dense_width=4096, norm="batch"
+)
 # Turning, scaling and shifting one by one.
 TYPES = {
   "rotation": {"transform.scale": None, "transform.shift": None},

@@ -194,7 +194,7 @@ def test_cnn_variants_train(tmp_path, variant):
     ({"data.name": "npz:/nowhere.npz"}, "/nowhere.npz"),
     ({"data.name": "folder:/nowhere"}, "/nowhere"),
     ({"data.name": "no_such_set"}, "no_such_set"),
-    ({"model.name": "vgg"}, "choose one of cnn, mlp"),
+    ({"model.name": "lenet"}, "choose one of cnn, mlp"),
     ({"mask.at": "nothing"}, "its places are input, dense1, relu1, logits"),
     ({"mask.rate": 2.0, "mask.kind": "bernoulli"}, "rate is 2.0"),
     ({"mask.kind": "beta"}, "beta"),

@@ -33,9 +33,11 @@ def build(
     command: that makes the report.
 
   Raises:
-    UserError: the runs used different data, or one lacks a metric of the protocol.
+    UserError: the runs used different data, all lack a metric of the protocol, or one
+      lacks that of a claim on it.
   """
   results = {arm: results.get(arm, {}) for arm in protocol.arms}
+  _check_metrics(protocol, results)
   absent = {arm: [s for s in seeds if s not in results[arm]] for arm in protocol.arms}
   return {
     "method": method,
@@ -103,7 +105,6 @@ def _arm(
   protocol: Protocol, name: str, runs: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
   arm, seeds = protocol.arms[name], sorted(runs)
-  # Arms of another setting may lack a metric; a claim on it may not, see `_metric`.
   has = [m for m in protocol.metrics if any(m in runs[s]["metrics"] for s in seeds)]
   values = {m: [_metric(runs[s], m) for s in seeds] for m in has}
   return {
@@ -112,6 +113,14 @@ def _arm(
     "seeds": seeds,
     "metrics": {m: intervals.summary(v) for m, v in values.items() if v},
   }
+
+
+def _check_metrics(protocol: Protocol, results: Results) -> None:
+  """Arms of one setting may lack a metric of another's, but not all arms."""
+  runs = [run for found in results.values() for run in found.values()]
+  for name in protocol.metrics if runs else ():
+    if not any(name in run["metrics"] for run in runs):
+      _metric(runs[0], name)
 
 
 def _metric(result: Mapping[str, Any], name: str) -> float:

@@ -14,14 +14,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision.data.examples import ImageDataset
-from jaxvision.methods.common import (
-  classifier,
-  image_data,
-  invariance,
-  supervised,
-)
+from jaxvision.methods.common import image_data, invariance
 from jaxvision.ops.warp import WarpSpec, random_transform
-from jaxvision.train.stage import Method, State
+from jaxvision.train.stage import Method
+from jaxvision.typing import Array, Float
 from jaxvision.viz import warps
 
 load = image_data.load
@@ -31,14 +27,16 @@ SHOWN = 6  # warps in the figure
 
 def build(config: ConfigDict, data: ImageDataset) -> Method:
   """Makes the method: one stage, a classifier with maps warped in training."""
-  model = supervised.build_model(config, len(data.classes), insertions(config))
-  return classifier.build(
-    config,
-    data,
-    model,
-    evaluate=invariance.evaluator(config, data, model),
-    figures=lambda now, folder: draw(config, data, model, now, folder),
-  )
+
+  def draw(before: Float[Array, "b h w c"], folder: Path) -> None:
+    fields = {k: v for k, v in config.transform.to_dict().items() if k != "at"}
+    x = _strongest(before[:1])
+    keys = jax.random.split(jax.random.key(config.seed), SHOWN)
+    warp = lambda key: random_transform(key, x, WarpSpec(**fields))[0]
+    after = np.asarray(jax.jit(jax.vmap(warp))(keys))
+    warps.draw_warps(np.repeat(np.asarray(x), SHOWN, 0), after, folder / "warps.png")
+
+  return invariance.build(config, data, insertions(config), draw)
 
 
 def insertions(config: ConfigDict) -> list[dict[str, Any]]:
@@ -47,24 +45,7 @@ def insertions(config: ConfigDict) -> list[dict[str, Any]]:
   return [{"kind": "random_transform", **fields}] if fields["at"] else []
 
 
-def draw(
-  config: ConfigDict,
-  data: ImageDataset,
-  model: supervised.Model,
-  now: State,
-  folder: Path,
-) -> None:
-  """Draws a feature map under some of the warps, and accuracies by pose."""
-  invariance.draw(config, data, model, now, folder)
-  if not config.transform.at:
-    return
-  before = invariance.maps_before(config, data, model, now, "random_transform")
-  fields = {k: v for k, v in config.transform.to_dict().items() if k != "at"}
-  spec = WarpSpec(**fields)
-  strongest = np.asarray(before[0]).mean((0, 1)).argmax()
-  x = before[:1, :, :, strongest : strongest + 1]
-  keys = jax.random.split(jax.random.key(config.seed), SHOWN)
-  after = jax.jit(jax.vmap(lambda key: random_transform(key, x, spec)[0]))(keys)
-  warps.draw_warps(
-    np.repeat(np.asarray(x), SHOWN, axis=0), np.asarray(after), folder / "warps.png"
-  )
+def _strongest(maps: Float[Array, "1 h w c"]) -> Float[Array, "1 h w 1"]:
+  """The channel that answers most."""
+  channel = int(maps.mean((0, 1, 2)).argmax())
+  return maps[..., channel : channel + 1]

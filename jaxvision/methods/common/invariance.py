@@ -1,6 +1,8 @@
-"""What papers on invariance measure of a classifier, beside its accuracy."""
+"""What papers on invariance share: a transform in a classifier, and moved images."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,12 +10,46 @@ from ml_collections import ConfigDict
 
 from jaxvision.data.examples import ImageDataset
 from jaxvision.layers import insertion
-from jaxvision.methods.common import classification, retrieval, robustness, views
-from jaxvision.methods.common.classifier import network_input
+from jaxvision.methods.common import (
+  classification,
+  classifier,
+  retrieval,
+  robustness,
+  supervised,
+  views,
+)
 from jaxvision.methods.common.supervised import Evaluate, Model
 from jaxvision.train import state
-from jaxvision.train.stage import Metrics, State
+from jaxvision.train.stage import Method, Metrics, State
 from jaxvision.typing import Array, Float, PyTree
+
+Draw = Callable[[Float[Array, "b h w c"], Path], None]
+
+
+def build(
+  config: ConfigDict,
+  data: ImageDataset,
+  inserted: Sequence[Mapping[str, Any]],
+  draw: Draw,
+) -> Method:
+  """Makes a method of one transform in a classifier, judged on moved images.
+
+  Args:
+    config: with `retrieval` and `robustness`.
+    data: the images.
+    inserted: the transform as an entry of `config.insert`, or nothing.
+    draw: (maps as they enter the transform, folder) -> a figure of what it does.
+  """
+  model = supervised.build_model(config, len(data.classes), inserted)
+
+  def figures(now: State, folder: Path) -> None:
+    robustness.draw(config, data, model, now, folder)
+    retrieval.draw(config, data, model, now, folder)
+    for entry in inserted:
+      draw(maps_before(config, data, model, now, entry["kind"]), folder)
+
+  evaluate = evaluator(config, data, model)
+  return classifier.build(config, data, model, evaluate=evaluate, figures=figures)
 
 
 def evaluator(config: ConfigDict, data: ImageDataset, model: Model) -> Evaluate:
@@ -27,14 +63,6 @@ def evaluator(config: ConfigDict, data: ImageDataset, model: Model) -> Evaluate:
     return found
 
   return evaluate
-
-
-def draw(
-  config: ConfigDict, data: ImageDataset, model: Model, now: State, folder: Path
-) -> None:
-  """Draws accuracies by angle and shift, and ranked results of retrieval."""
-  robustness.draw(config, data, model, now, folder)
-  retrieval.draw(config, data, model, now, folder)
 
 
 def maps_before(
@@ -56,7 +84,7 @@ def maps_before(
     name: of the transform; of several places the first.
     count: b.
   """
-  spec = network_input(config, data)
+  spec = classifier.network_input(config, data)
   place = insertion.inserted_where(model, spec, train=True)[name][0]
   before = model._replace(rules=tuple(r for r in model.rules if r.name != name))
   test = data.splits["test"]
