@@ -101,8 +101,12 @@ def test_features_and_annotations_alone_make_a_run(tmp_path):
   path = tmp_path / "a.json"
   path.write_text(json.dumps({"database": database}))
   changes = {"data.features": str(tmp_path), "data.annotations": str(path)}
-  found = experiment.run(configure(**changes, batch_size=4), tmp_path / "run")
+  changes |= {"data.length": 0, "batch_size": 4}
+  config = configure(**changes)
+  found = experiment.run(config, tmp_path / "run")
   assert np.isfinite(found["metrics"]["map/avg"])
+  train = experiment.method_module("gtan").load(config).splits["train"]
+  assert train.shape == (64, 12)  # 50 steps are next to 64; 12 numbers each
 
 
 @pytest.mark.parametrize("variant", ["fixed", "unpooled,cell", "greedy"])

@@ -62,7 +62,7 @@ def test_training_needs_segments(tmp_path):
     ({"layout": "tdd"}, "layout='tdd'"),
     ({"invalid": "drop"}, "invalid='drop'"),
     ({"keep": 0.0}, "keep=0.0"),
-    ({"length": 0}, "length=0"),
+    ({"length": -1}, "length=-1"),
     ({"stride": 0}, "stride=0"),
     ({"step": -1.0}, "step=-1.0"),
     ({"first": 0.5}, "without --config.data.step"),

@@ -26,7 +26,11 @@ from jaxvision.data.generated_actions import (
 )
 from jaxvision.data.generated_windows import ACTIONS, LEAST_STEPS
 from jaxvision.data.temporal_defaults import FRAMES_NAME
-from jaxvision.data.temporal_examples import TemporalDataset, abstract_examples
+from jaxvision.data.temporal_examples import (
+  TemporalDataset,
+  abstract_examples,
+  window_steps,
+)
 from jaxvision.errors import UserError
 
 COUNTS = (*STREAMS, "width", "backbone_steps")
@@ -83,7 +87,7 @@ def abstract_frames(config: ml_collections.ConfigDict) -> TemporalDataset:
   """Shapes and classes of `frames_dataset`, without pixels or features."""
   _check(config)
   source = images.abstract_images(_image_config(config))
-  shape = (config.length, config.frames.width)
+  shape = (window_steps(config), config.frames.width)
   splits = {
     split: abstract_examples(_kept(config, split), shape, ACTIONS) for split in STREAMS
   }
@@ -141,7 +145,7 @@ def _actions(
     seed=(TEST_SEED if split == "test" else config.seed, STREAMS[split]),
     label=label,
     classes=config.frames.classes,
-    length=config.length,
+    length=window_steps(config),
   )
   return actions.first(_kept(config, split))
 
@@ -201,7 +205,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
       "--config.data.frames.images is empty: give fashion_mnist, digits or another"
       " name of an image data set."
     )
-  if config.length < LEAST_STEPS:
+  if window_steps(config) < LEAST_STEPS:
     raise UserError(
       f"--config.data.length={config.length} is too short for actions in frames: give"
       f" {LEAST_STEPS} steps or more."

@@ -28,6 +28,7 @@ from jaxvision.data.temporal_examples import (
   Windows,
   abstract_examples,
   no_segments,
+  window_steps,
 )
 from jaxvision.errors import UserError
 from jaxvision.metrics.segments import Segments
@@ -60,7 +61,7 @@ def generated_dataset(config: ml_collections.ConfigDict) -> TemporalDataset:
     windows = generate_actions(
       config.generated[split],
       seed=(seed, stream),
-      length=config.length,
+      length=window_steps(config),
       width=config.generated.width,
       classes=config.generated.classes,
       noise=config.generated.noise,
@@ -74,7 +75,7 @@ def generated_dataset(config: ml_collections.ConfigDict) -> TemporalDataset:
 def abstract_dataset(config: ml_collections.ConfigDict) -> TemporalDataset:
   """Shapes and classes of `generated_dataset`, without its numbers."""
   _check(config)
-  shape = (config.length, config.generated.width)
+  shape = (window_steps(config), config.generated.width)
   splits = {
     split: abstract_examples(_kept(config, split), shape, ACTIONS) for split in STREAMS
   }
@@ -125,7 +126,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
       f"--config.data.generated.noise={config.generated.noise} is negative: give 0 or"
       " more."
     )
-  if config.length < LEAST_STEPS:
+  if window_steps(config) < LEAST_STEPS:
     raise UserError(
       f"--config.data.length={config.length} is too short for generated actions: give"
       f" {LEAST_STEPS} steps or more."

@@ -6,9 +6,9 @@ from jaxvision.data.temporal_defaults import FRAMES_NAME, NAME
 from jaxvision.data.temporal_known import KNOWN
 from jaxvision.errors import UserError
 
-COUNTS = ("limit", "validation", "seed", "step", "width", "max_segments",
+COUNTS = ("length", "limit", "validation", "seed", "step", "width", "max_segments",
           "resident_bytes")  # fmt: skip
-SIZES = ("length", "stride")
+SIZES = ("stride",)
 CHOICES = {
   "window": ("resize", "sliding"),
   "mode": ("linear", "bin_mean"),

@@ -22,6 +22,7 @@ FRAMES = {
   "width": 24,  # d of the features: the backbone's last layer but one
   "backbone_steps": 600,
 }
+WINDOW = 128  # steps of a window of data that come without files
 DEFAULTS = {
   # generated and frames need no features; activitynet and thumos14 can be planned
   # without files. With files it is only what to call them.
@@ -36,7 +37,9 @@ DEFAULTS = {
   "validation": 0.1,
   "limit": 0,  # at most so many training videos, randomly chosen; 0 takes all
   "seed": 0,  # of the held-out videos, the subset and the generated actions
-  "length": 128,  # steps t of a window
+  # Steps t of a window. 0 is `WINDOW`; with files, the power of two next to the median
+  # of their steps, but at least 64 and at most 512.
+  "length": 0,
   "window": "resize",  # the whole video, or sliding: windows of its own steps
   "mode": "linear",  # of resizing: linear or bin_mean
   "stride": 64,  # sliding: steps from window to window

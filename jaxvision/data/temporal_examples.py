@@ -7,9 +7,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import ml_collections
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64
 
+from jaxvision.data.temporal_defaults import WINDOW
 from jaxvision.metrics.segments import Segments
 
 Indices = Int[np.ndarray, " b"]
@@ -162,6 +164,11 @@ class TemporalDataset(NamedTuple):
   classes: tuple[str, ...]
   splits: dict[str, TemporalExamples]
   frames: Callable[[int], np.ndarray] | None = None
+
+
+def window_steps(config: ml_collections.ConfigDict) -> int:
+  """Steps of a window of data that come without files; `config` is `config.data`."""
+  return config.length or WINDOW
 
 
 def no_segments() -> Segments:

@@ -21,6 +21,8 @@ from jaxvision.data.temporal_splits import Videos, split_videos
 from jaxvision.data.temporal_windows import Cut, cut_video, pad_segments, tabulate
 from jaxvision.errors import UserError
 
+LENGTHS = (6, 9)  # powers of two, of windows whose length follows from the files
+
 
 def load_files(
   config: ml_collections.ConfigDict, *, read: bool = True
@@ -41,6 +43,7 @@ def load_files(
   videos = split_videos(annotations, config)
   used = np.unique(np.concatenate(list(videos.values())))
   source = find_source(config, annotations, ambiguous, used)
+  config = _with_length(config, source)
   videos = {name: source.present(numbers) for name, numbers in videos.items()}
   cuts = {name: _cut(config, source, v, name) for name, v in videos.items()}
   slots = _slots(config, annotations, [cut for c in cuts.values() for cut in c])
@@ -52,6 +55,19 @@ def load_files(
       splits[name] = _examples(config, source, numbers, cuts[name], slots, read)
   notes = "; ".join(filter(None, (source.note, _mended(annotations))))
   return TemporalDataset(_name(config), notes, annotations.classes, splits)
+
+
+def _with_length(
+  config: ml_collections.ConfigDict, source: Source
+) -> ml_collections.ConfigDict:
+  """The config with the length of a window that suits the files, if it gives none."""
+  if config.length:
+    return config
+  axis = 0 if source.layout == "td" else 1
+  median = np.median([shape[axis] for shape in source.shapes.values()])
+  known = ml_collections.ConfigDict(config)
+  known.length = 2 ** int(np.log2(median).round().clip(*LENGTHS))
+  return known
 
 
 def _name(config: ml_collections.ConfigDict) -> str:

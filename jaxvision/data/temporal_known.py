@@ -4,7 +4,11 @@ from typing import NamedTuple
 
 import ml_collections
 
-from jaxvision.data.temporal_examples import TemporalDataset, abstract_examples
+from jaxvision.data.temporal_examples import (
+  TemporalDataset,
+  abstract_examples,
+  window_steps,
+)
 
 
 class Known(NamedTuple):
@@ -55,7 +59,7 @@ def plan_known(config: ml_collections.ConfigDict) -> TemporalDataset:
     "val": known.test if known.own_val else held,
     "test": known.test,
   }
-  shape = (config.length, config.width or known.width)
+  shape = (window_steps(config), config.width or known.width)
   slots = config.max_segments or known.slots
   splits = {name: abstract_examples(n, shape, slots) for name, n in counts.items()}
   sliding = config.window == "sliding"

@@ -38,8 +38,9 @@ def write(
 ) -> None:
   """Writes ActivityNet's `results.json` and a timeline for each video.
 
-  Times are in seconds for videos that the data know and where `data.step` is given,
-  otherwise fractions of the whole. Windows of one video are merged by suppression.
+  Times are in seconds for videos that the data know and, of sliding windows, where
+  `data.step` is given; otherwise they are fractions of the whole. Windows of one video
+  are merged by suppression.
 
   Args:
     config: `data` and `suppression` are read.
@@ -50,7 +51,8 @@ def write(
   known = known_videos(data)
   pieces = [_named(Piece.parse(name), known, config.data.prefix) for name in outputs]
   names = list(dict.fromkeys(piece.video for piece in pieces))
-  where = _place(pieces, names, known, config.data)
+  length = data.splits["train"].shape[0]
+  where = _place(pieces, names, known, length, config.data)
   stacked = {
     key: np.stack([np.asarray(found[key]) for found in outputs.values()])
     for key in next(iter(outputs.values()))
@@ -97,11 +99,13 @@ def _place(
   pieces: Sequence[Piece],
   names: Sequence[str],
   known: Mapping[str, Known],
+  length: int,
   config: ConfigDict,
 ) -> Windows:
   """Where the windows lie in their videos."""
   rows = [
-    (names.index(p.video), *_times(p, known.get(p.video), config)) for p in pieces
+    (names.index(p.video), *_times(p, known.get(p.video), length, config))
+    for p in pieces
   ]
   number, start, end, duration = (np.array(x) for x in zip(*rows, strict=True))
   times = (x.astype(np.float64) for x in (start, end, duration))
@@ -109,7 +113,7 @@ def _place(
 
 
 def _times(
-  piece: Piece, known: Known | None, config: ConfigDict
+  piece: Piece, known: Known | None, length: int, config: ConfigDict
 ) -> tuple[float, float, float]:
   """(start, end of a window, duration of its video)."""
   if not piece.steps:
@@ -119,14 +123,14 @@ def _times(
       else (0.0, 1.0, 1.0)
     )
   if known:
-    origin, step, duration = known.origin, known.window / config.length, known.duration
+    origin, step, duration = known.origin, known.window / length, known.duration
   elif config.step > 0:
     origin = config.first - config.step / 2 if config.first >= 0 else 0.0
     step, duration = config.step, origin + piece.steps * config.step
   else:
     origin, step, duration = 0.0, 1 / piece.steps, 1.0
   start = origin + piece.first * step
-  return start, start + config.length * step, duration
+  return start, start + length * step, duration
 
 
 def _truth(known: Known | None) -> Iterator[Bars]:
