@@ -42,12 +42,13 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
   """Makes the method: one stage, and detections for everything else."""
   model = supervised.build_model(config, len(data.classes))
   detect = detection.detector(model, config.suppression)
+  predict = detection.predictor(model, config.suppression)
   evaluate = detection.evaluator(config, data, detect)
   train = data.splits["train"]
   inputs = jax.ShapeDtypeStruct((1, *train.shape), jnp.float32)
   return Method(
     stages=(train_stage(config, data, model, evaluate),),
-    predict=detection.predictor(model, config.suppression),
+    predict=predict,
     variables=state.variables,
     inputs=inputs,
     read=detection_inputs.reader(train, config.data),
@@ -55,7 +56,7 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
       config, data, outputs, folder
     ),
     figures=lambda now, folder: detection_files.draw(
-      data, model, detect, state.variables(now), folder
+      data, predict, state.variables(now), folder
     ),
     inserted=supervised.where_inserted(model, inputs),
   )

@@ -1,24 +1,22 @@
 """Figures of a temporal detector in training: what it finds in test windows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from jaxvision.data.temporal import TemporalDataset
-from jaxvision.layers.insertion import Inserted
-from jaxvision.typing import Array, PyTree
+from jaxvision.data.temporal import TemporalDataset, Windows
+from jaxvision.methods.common import detection_rows, windows
+from jaxvision.methods.common.detection import Detect
+from jaxvision.typing import PyTree
 from jaxvision.viz import film, timeline
-from jaxvision.viz.timeline_rows import Bars, Kernels
-
-Detect = Callable[[PyTree, Array], dict[str, Array]]
+from jaxvision.viz.timeline_rows import Bars
 
 
 def draw(
   data: TemporalDataset,
-  model: Inserted,
-  detect: Detect,
+  predict: Detect,
   variables: PyTree,
   folder: Path,
   *,
@@ -27,18 +25,29 @@ def draw(
   """Draws timelines of the first test windows: truth, detections, anchors by layer.
 
   Where the data set has frames, films of the same windows are drawn, too.
+
+  Args:
+    data: with a split "test".
+    predict: `detection.predictor`.
+    variables: of the model.
+    folder: to draw into.
+    count: windows at most.
   """
   test = data.splits["test"]
   features = test[np.arange(min(count, len(test)))]["features"]
-  found = jax.device_get(jax.jit(detect)(variables, features))
-  outputs = jax.device_get(jax.jit(model.apply)(variables, features))
+  outputs = jax.device_get(jax.jit(predict)(variables, features))
+  number = np.arange(len(features))
+  unit = Windows(number, *(np.full(len(number), x) for x in (0.0, 1.0, 1.0)))
+  listed = windows.listed(outputs, number)
   videos = {}
-  for i in range(len(features)):
+  for i in number:
     valid = test.valid[i]
     rows = [
       Bars("truth", test.segments[i][valid].astype(np.float64), test.label[i][valid]),
-      _found({k: v[i] for k, v in found.items()}),
-      *_kernels(outputs, i),
+      detection_rows.found(listed.take(np.flatnonzero(listed.video == i))),
+      *detection_rows.kernels(
+        {k: v[[i]] for k, v in outputs.items()}, unit.take(number[[i]])
+      ),
     ]
     videos[f"window {i}"] = timeline.Video(rows, 1.0)
   timeline.draw_timelines(
@@ -62,24 +71,3 @@ def _draw_films(
       classes=data.classes,
       xlabel="window",
     )
-
-
-def _found(detections: Mapping[str, np.ndarray]) -> Bars:
-  """The detections of one window without its empty slots."""
-  found = {k: np.asarray(v) for k, v in detections.items()}
-  start, end = found["segments"].T
-  real = (found["score"] > 0) & (end > start)
-  return Bars(
-    "found",
-    found["segments"][real].astype(np.float64),
-    found["label"][real].astype(np.int64),
-    found["score"][real].astype(np.float64),
-  )
-
-
-def _kernels(outputs: PyTree, i: int) -> Iterator[Kernels]:
-  """The anchors of a window by layer, as Gaussians of half their width."""
-  for layer in np.unique(outputs.layer):
-    at = outputs.layer == layer
-    center, width = outputs.anchors[i][at].astype(np.float64).T
-    yield Kernels(f"layer {layer}", center, width / 2, outputs.valid[i][at])

@@ -10,11 +10,12 @@ from ml_collections import ConfigDict
 from jaxvision.data.annotations import write_activitynet
 from jaxvision.data.temporal import TemporalDataset, Windows
 from jaxvision.methods.common import detection, windows
+from jaxvision.methods.common import detection_rows as rows_of
 from jaxvision.methods.common.detection_inputs import Piece
 from jaxvision.metrics.temporal import Segments
 from jaxvision.typing import PyTree
 from jaxvision.viz import timeline
-from jaxvision.viz.timeline_rows import Bars, Kernels
+from jaxvision.viz.timeline_rows import Bars
 
 
 class Known(NamedTuple):
@@ -66,8 +67,8 @@ def write(
     of = np.flatnonzero(where.video == number)
     rows = [
       *_truth(known.get(name)),
-      _found(merged.take(np.flatnonzero(merged.video == number))),
-      *_kernels({k: v[of] for k, v in stacked.items()}, where.take(of)),
+      rows_of.found(merged.take(np.flatnonzero(merged.video == number))),
+      *rows_of.kernels({k: v[of] for k, v in stacked.items()}, where.take(of)),
     ]
     drawn[name] = timeline.Video(rows, float(where.duration[of[0]]))
   timeline.draw_timelines(drawn, folder, classes=data.classes)
@@ -137,18 +138,3 @@ def _truth(known: Known | None) -> Iterator[Bars]:
   if known is not None and len(known.truth.start):
     times = np.stack((known.truth.start, known.truth.end), -1).astype(np.float64)
     yield Bars("truth", times, known.truth.label)
-
-
-def _found(found: Segments) -> Bars:
-  return Bars("found", np.stack((found.start, found.end), -1), found.label, found.score)
-
-
-def _kernels(stacked: Mapping[str, np.ndarray], where: Windows) -> Iterator[Kernels]:
-  """The anchors of a video by layer, as Gaussians of half their width."""
-  start, length = where.start[:, None], (where.end - where.start)[:, None]
-  anchors = stacked["anchors"].astype(np.float64)
-  center, sigma = start + anchors[..., 0] * length, anchors[..., 1] / 2 * length
-  layer = stacked["layer"]
-  for number in np.unique(layer):
-    at = (layer == number) & stacked["valid"]
-    yield Kernels(f"layer {number}", center[at], sigma[at])

@@ -35,7 +35,7 @@ def merge(
   rows = {**found, "segments": windows.to_seconds(found["segments"])}
   video, first, count = np.unique(windows.video, return_index=True, return_counts=True)
   if count.max() == 1:
-    return _listed(rows, windows.video)
+    return listed(rows, windows.video)
   joined = _by_video(rows, windows.video, video, int(count.max()))
   # In fractions of the video: suppression may depend on widths in [0, 1].
   duration = windows.duration[first]
@@ -47,7 +47,7 @@ def merge(
   ]
   kept = {k: np.concatenate([p[k] for p in parts])[: len(video)] for k in parts[0]}
   kept["segments"] = kept["segments"].astype(np.float64) * duration[:, None, None]
-  return _listed(kept, video)
+  return listed(kept, video)
 
 
 def _by_video(
@@ -73,8 +73,13 @@ def _blocks(*arrays: np.ndarray):
     yield [jnp.asarray(x[rows]) for x in arrays]
 
 
-def _listed(rows: Found, video: np.ndarray) -> Segments:
-  """One list without empty slots."""
+def listed(rows: Found, video: np.ndarray) -> Segments:
+  """Detections [n, k] of windows as one list without empty slots.
+
+  Args:
+    rows: {"segments": [n, k, 2], "label", "score": [n, k]}.
+    video: number of each of the n windows' video.
+  """
   start, end = np.moveaxis(rows["segments"], -1, 0)
   real = (rows["score"] > 0) & (end > start)
   names = np.broadcast_to(video[:, None], real.shape)
