@@ -53,9 +53,14 @@ ABLATIONS = {
   "reestimated": {"phases.statistics.epochs": 1.0},
   "restart": {"restart": True},
 }
+NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PAPER = {
   "data.name": "imagenet2012",
-  "data.size": 224,
+  # The shorter side becomes 256 pixels; a square of 224 is cut out, flipped or not.
+  "data.size": 256,
+  "data.fit": "crop",
+  "data.augment.crop": 224,
+  "data.augment.flip": True,
   "data.limit": 0,
   "batch_size": 256,
   "per_dispatch": 1,
@@ -77,14 +82,10 @@ PAPER = {
     }.items()
   },
 }
-RESNET = {
-  **PAPER,
-  "model": dict(name="resnet", depth=18, mean=(0.485, 0.456, 0.406),
-                std=(0.229, 0.224, 0.225)),
-}  # fmt: skip
+RESNET = {**PAPER, "model": dict(name="resnet", depth=18, **NORMALIZED)}
 ALEXNET = {
   **PAPER,
-  "model": dict(name="alexnet"),
+  "model": dict(name="alexnet", **NORMALIZED),
   "insert": (
     {"at": "pool5|relu6", "kind": "continuous_dropout", "mask": "bernoulli",
      "rate": 0.1},
@@ -97,11 +98,53 @@ ALEXNET = {
     for key, value in {"boundaries": (25.0, 40.0), "weight_decay": 5e-4}.items()
   },
 }  # fmt: skip
+# The backbone of the paper's SSD300, whose quantized layers these are; as a classifier,
+# since detection needs VOC. The rate is that of its detector.
+VGG16 = {
+  **PAPER,
+  "model": dict(name="vgg", **NORMALIZED),
+  "phases.float.learning_rate": 0.01,
+  "quantize.rate": 10.0,
+  "quantize.weights": (
+    {"at": "conv1_1/.*|logits/.*", "quantizer": "none"},
+    {"at": ".*kernel", "levels": "w2"},
+  ),
+}
+# Not in the paper; the recipe is that of an independent re-implementation, the
+# augmentation the usual one of CIFAR.
+CIFAR10 = {
+  "data.name": "cifar10",
+  "data.limit": 0,
+  "data.augment.pad": 4,
+  "data.augment.flip": True,
+  "model": dict(name="cifar_resnet", depth=20, mean=(0.4914, 0.4822, 0.4465),
+                std=(0.247, 0.2435, 0.2616)),
+  "batch_size": 256,
+  "eval.every": 1000,
+  "optimizer.schedule.unit": "epochs",
+  "phases.float.epochs": 200.0,
+  "phases.float.learning_rate": 0.1,
+  "phases.float.boundaries": (100.0, 150.0),
+  "phases.weights.epochs": 200.0,
+  "phases.weights.learning_rate": 0.1,
+  "phases.weights.boundaries": (22.0, 100.0),
+  "phases.weights.weight_decay": 1e-4,
+}  # fmt: skip
 NETWORKS = {
   "paper": RESNET,
   "resnet18": RESNET,
   "resnet50": {**RESNET, "model": {**RESNET["model"], "depth": 50}},
   "alexnet": ALEXNET,
+  "vgg16": VGG16,
+  "cifar10": CIFAR10,
+  "cifar100": {**CIFAR10, "data.name": "cifar100"},
+  # Street numbers have a left and a right, and are not padded.
+  "svhn": {
+    **CIFAR10,
+    "data.name": "svhn_cropped",
+    "data.augment.pad": 0,
+    "data.augment.flip": False,
+  },
   # Two-bit activations where the authors' networks have them.
   "resnet_a2": _activations("a2", r"pool1|stage./block\d+/relu."),
   "alexnet_a2": _activations("a2", "pool[125]|relu[346]"),

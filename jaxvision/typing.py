@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt32
+from jaxtyping import Array, Bool, Float, Int, Int8, Key, UInt8, UInt32
 
 PyTree = Any
 PRNGKey = Key[Array, ""]
 
 __all__ = [
-  "Array", "Bool", "Float", "Int", "Key", "PRNGKey", "PyTree", "UInt8", "UInt32",
+  "Array", "Bool", "Float", "Int", "Int8", "Key", "PRNGKey", "PyTree", "UInt8",
+  "UInt32",
 ]  # fmt: skip

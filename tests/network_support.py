@@ -13,6 +13,7 @@ SEQUENTIAL = {"classes": 5, "graph": "coco", "layers": (1, 1), "widths": (4, 8)}
 TINY = {  # smallest forms, and the shape of their images
   "cnn": ({"widths": (2,), "dense_width": 3}, (2, 4, 4, 1)),
   "mlp": ({"hidden": (3,)}, (2, 4, 4, 1)),
+  "embedding_mlp": ({"hidden": (3,), "width": 2, "classes": 3}, (4, 5)),
   "ti_pooling": (
     {"widths": (2,), "dense_width": 3, "angles": (0, 30), "scales": (1, 0.8)},
     (2, 4, 4, 1),
@@ -39,6 +40,16 @@ TINY = {  # smallest forms, and the shape of their images
   "mobilenet_v2": ({"multiplier": 0.1, "classes": 5}, (2, 32, 32, 3)),
   "gtan": (
     {"classes": 3, "base_widths": (4, 4), "anchor_widths": (3, 3, 4)},
+    (2, 32, 5),
+  ),
+  "ahernet": (
+    {
+      "classes": 3,
+      "source_classes": 2,
+      "base_widths": (4, 4),
+      "anchor_widths": (3, 4),
+      "generator_width": 3,
+    },
     (2, 32, 5),
   ),
   "stigcn": (

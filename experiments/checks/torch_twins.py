@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-  """CIFAR ResNet; `head` is the name of the last layer."""
+  """CIFAR ResNet; `head` is the name of the last layer, `block` the kind of block."""
 
   def __init__(
     self,
@@ -51,6 +51,7 @@ class ResNet(nn.Module):
     shortcut: str,
     head: str = "linear",
     bias: bool = True,
+    block: type[BasicBlock] = BasicBlock,
   ):
     super().__init__()
     self.conv1, self.bn1 = conv(3, width), nn.BatchNorm2d(width)
@@ -59,7 +60,7 @@ class ResNet(nn.Module):
       strides = (min(i + 1, 2), *(1,) * (n - 1))
       stage = nn.Sequential()
       for stride in strides:
-        stage.append(BasicBlock(now, width * 2**i, stride, shortcut))
+        stage.append(block(now, width * 2**i, stride, shortcut))
         now = width * 2**i
       self.add_module(f"layer{i + 1}", stage)
       stages.append(stage)

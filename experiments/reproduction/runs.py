@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +25,12 @@ class Run(NamedTuple):
   config: ConfigDict
   folder: Path
   source: str  # the config's file and variant, for the record
+  usual: Mapping[str, str]  # fingerprint of the config without variant or overrides
 
 
 def plan_runs(protocol: Protocol, folder: Path, seeds: Sequence[int]) -> list[Run]:
   """Lists all runs: all arms of the first seed first, so pairs are complete early."""
+  usual = config_lib.fingerprint(_get_config(protocol)(""))
   return [
     Run(
       arm,
@@ -36,6 +38,7 @@ def plan_runs(protocol: Protocol, folder: Path, seeds: Sequence[int]) -> list[Ru
       run_config(protocol, arm, seed),
       folder / arm / f"seed_{seed}",
       f"{protocol.config}:{protocol.arms[arm].variant}",
+      usual,
     )
     for seed in seeds
     for arm in protocol.arms
@@ -49,8 +52,7 @@ def run_config(protocol: Protocol, arm: str, seed: int) -> ConfigDict:
     UserError: the claims name a variant, a key or a value that the config refuses.
   """
   variant, overrides = protocol.arms[arm]
-  get_config = runpy.run_path(str(ROOT / protocol.config))["get_config"]
-  config = get_config(variant)
+  config = _get_config(protocol)(variant)
   for key, value in {**overrides, **dict.fromkeys(protocol.seed_keys, seed)}.items():
     try:  # it is locked, so that a key that is not there is an error
       config.update_from_flattened_dict({key: value})
@@ -62,15 +64,27 @@ def run_config(protocol: Protocol, arm: str, seed: int) -> ConfigDict:
   return config
 
 
+def _get_config(protocol: Protocol) -> Callable[[str], ConfigDict]:
+  return runpy.run_path(str(ROOT / protocol.config))["get_config"]
+
+
 def status(run: Run) -> str:
-  """Says whether a run is there, by the config and the results in its folder."""
+  """Says whether a run is there, by the config and the results in its folder.
+
+  A finished run may lack fields that came later: their usual values are what it did.
+  """
   path = run.folder / "config.json"
   if not path.is_file():
     return MISSING
+  finished = (run.folder / "results.json").is_file()
   theirs = config_lib.fingerprint(ConfigDict(_read(path)))
-  if config_lib.digest(theirs) != config_lib.digest(config_lib.fingerprint(run.config)):
+  ours = config_lib.fingerprint(run.config)
+  if finished:
+    usual = {k: v for k, v in run.usual.items() if k not in theirs}
+    theirs = {**usual, **theirs}
+  if config_lib.digest(theirs) != config_lib.digest(ours):
     return OUTDATED
-  return FINISHED if (run.folder / "results.json").is_file() else STARTED
+  return FINISHED if finished else STARTED
 
 
 def run_unfinished(runs: Iterable[Run], train: Callable[..., Any]) -> None:

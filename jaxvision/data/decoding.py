@@ -48,16 +48,23 @@ def header(path: pathlib.Path) -> tuple[int, int, bool]:
 
 
 def decode(
-  file: bytes | pathlib.Path, *, channels: int, size: int, name: str
+  file: bytes | pathlib.Path,
+  *,
+  channels: int,
+  size: int,
+  name: str,
+  fit: str = "stretch",
 ) -> UInt8[np.ndarray, "h w c"]:
   """One image file as an array.
 
   Args:
     file: contents of a PNG, JPEG, ... file, or its path.
     channels: 1 (grey), 3 (RGB, transparency is dropped) or 4 (RGBA).
-    size: 0 for the native size; else the whole image is resized to size x size
-      pixels (bilinear with antialiasing; the aspect ratio is not kept).
+    size: 0 for the native size; else the image is resized to size x size pixels,
+      bilinear with antialiasing.
     name: what to call the image in an error.
+    fit: what is resized: "stretch", the whole image, whose aspect ratio is not kept;
+      "crop", the largest square in its middle.
 
   Returns:
     uint8[h, w, c].
@@ -73,16 +80,17 @@ def decode(
   except BROKEN as error:
     raise _unreadable(name, error) from error
   if size and image.size != (size, size):
-    image = image.resize((size, size), Image.Resampling.BILINEAR)
+    image = _resized(image, size, fit)
   return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def resize(images: Images, size: int) -> Resized:
+def resize(images: Images, size: int, fit: str = "stretch") -> Resized:
   """Resizes images to size x size pixels (bilinear with antialiasing).
 
   Args:
     images: uint8 or float32, [n, h, w, c].
     size: new height and width.
+    fit: as of `decode`.
 
   Returns:
     Images of the same type, [n, s, s, c] with s = size.
@@ -94,8 +102,17 @@ def resize(images: Images, size: int) -> Resized:
   for i, image in enumerate(images):
     for c in range(channels):  # Pillow has no two-channel or float RGB images
       plane = Image.fromarray(np.ascontiguousarray(image[..., c]))
-      resized[i, :, :, c] = plane.resize((size, size), Image.Resampling.BILINEAR)
+      resized[i, :, :, c] = _resized(plane, size, fit)
   return resized
+
+
+def _resized(image: Image.Image, size: int, fit: str) -> Image.Image:
+  box = (0, 0, *image.size)
+  if fit == "crop":
+    side = min(image.size)
+    left, top = ((n - side) / 2 for n in image.size)
+    box = (left, top, left + side, top + side)
+  return image.resize((size, size), Image.Resampling.BILINEAR, box)
 
 
 def _unreadable(name: object, error: Exception) -> UserError:

@@ -203,9 +203,11 @@ class ImageDataset(NamedTuple):
     classes: names of the classes, in the order of the labels.
     splits: "train", "val" and "test". A reader may leave out "val" and "test";
       `jaxvision.data.splits.complete` then holds them out of the training images.
+    fit: how images were resized, as of `decoding.decode`; new ones are so, too.
   """
 
   name: str
   note: str
   classes: tuple[str, ...]
   splits: dict[str, Examples]
+  fit: str = "stretch"

@@ -39,13 +39,14 @@ class Files(NamedTuple):
   label: np.ndarray
 
 
-def load_folder(path: str, *, size: int) -> ImageDataset:
+def load_folder(path: str, *, size: int, fit: str = "stretch") -> ImageDataset:
   """Lists the image files of a tree of class folders; reads their headers only.
 
   Args:
     path: the tree's root; `~` is the home folder.
     size: 0 if all images have one size, which is kept; else they are resized to
       size x size pixels.
+    fit: how, as of `decoding.decode`.
 
   Returns:
     A data set whose images are decoded when they are asked for, with the splits that
@@ -68,7 +69,7 @@ def load_folder(path: str, *, size: int) -> ImageDataset:
   names = classes["train"]
   files = {split: _files(folder, names) for split, folder in roots.items()}
   shape = _shape([p for f in files.values() for p in f.paths], size)
-  splits = {split: _examples(f, shape, size) for split, f in files.items()}
+  splits = {split: _examples(f, shape, size, fit) for split, f in files.items()}
   return ImageDataset(f"folder:{path}", "", names, splits)
 
 
@@ -149,14 +150,18 @@ def _shape(paths: list[pathlib.Path], size: int) -> tuple[int, int, int]:
   return size or height, size or width, 1 if all_grey else 3
 
 
-def _examples(files: Files, shape: tuple[int, int, int], size: int) -> SourceExamples:
-  fetch = functools.partial(_fetch, files=files, channels=shape[-1], size=size)
+def _examples(
+  files: Files, shape: tuple[int, int, int], size: int, fit: str
+) -> SourceExamples:
+  fetch = functools.partial(_fetch, files=files, channels=shape[-1], size=size, fit=fit)
   return SourceExamples(fetch, shape, np.arange(len(files.paths)), files.label)
 
 
-def _fetch(positions: Indices, *, files: Files, channels: int, size: int) -> Batch:
+def _fetch(
+  positions: Indices, *, files: Files, channels: int, size: int, fit: str
+) -> Batch:
   images = [
-    decode(p, channels=channels, size=size, name=str(p))
+    decode(p, channels=channels, size=size, name=str(p), fit=fit)
     for p in (files.paths[i] for i in positions)
   ]
   return {"image": np.stack(images), "label": files.label[positions]}

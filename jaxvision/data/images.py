@@ -21,7 +21,18 @@ DEFAULTS = {
   # a fraction. A float, because the one kind of number would not override the other.
   "validation": 5000.0,
   "size": 0,  # pixels: images are resized to size x size; 0 keeps the native size
+  # How: "stretch", or "crop": the shorter side to `size`, and what is in the middle.
+  "fit": "stretch",
   "seed": 0,  # of the held-out images, the subset and the label noise
+  # Of training images, on the device: `ops.augmentation`. All is off.
+  "augment": {
+    "pad": 0,  # pixels around an image before it is cropped at random
+    "mode": "reflect",  # of the padding: reflect, constant (0), edge
+    "crop": 0,  # side of the crop; evaluations see the middle; 0 keeps the size
+    "area": (),  # share of the image in a random window, as (0.08, 1.0), resized
+    "flip": False,  # left to right
+    "rotate": 0.0,  # degrees, either way
+  },
   # On the device, each image in a pose: `ops.distortions`. No task leaves it as it is.
   "distort": {
     "task": "",  # unseen_pose, unseen_quadrant, spatial_transformer, mnist_rot
@@ -30,6 +41,7 @@ DEFAULTS = {
   },
   "resident_bytes": 2**29,  # splits up to this size are read into memory
 }
+FITS = ("stretch", "crop")
 COUNTS = ("limit", "validation", "size", "seed", "resident_bytes")  # not negative
 
 
@@ -60,7 +72,7 @@ def load_images(config: ml_collections.ConfigDict) -> ImageDataset:
       missing.append(str(error).rstrip("."))
       continue
     note = f"{name} instead: {'; '.join(missing)}" if missing else ""
-    return complete(dataset._replace(note=note), config)
+    return complete(dataset._replace(note=note, fit=config.fit), config)
   raise Unavailable(f"{'; '.join(missing)}.")
 
 
@@ -87,7 +99,7 @@ def abstract_images(config: ml_collections.ConfigDict) -> ImageDataset:
   dataset = (
     _known(name, config.size) if name in KNOWN else _read(name, config, plan=True)
   )
-  dataset = complete(dataset, config, read=False)
+  dataset = complete(dataset._replace(fit=config.fit), config, read=False)
   size = config.size
   abstract = {
     split: AbstractExamples(
@@ -130,6 +142,10 @@ def _check(config: ml_collections.ConfigDict) -> None:
   for key in COUNTS:
     if config[key] < 0:
       raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
+  if config.fit not in FITS:
+    raise UserError(
+      f"--config.data.fit={config.fit!r} is unknown: give {' or '.join(FITS)}."
+    )
   if not 0 <= config.label_noise <= 1:
     raise UserError(
       f"--config.data.label_noise={config.label_noise} is no share: give 0 to 1."
@@ -167,7 +183,7 @@ def _read(
   if kind == "folder":
     from jaxvision.data.folder_images import load_folder
 
-    return load_folder(path, size=config.size)
+    return load_folder(path, size=config.size, fit=config.fit)
   options = {"folder": config.folder, "size": config.size}
   options["resident_bytes"] = 0 if plan else config.resident_bytes
   if name == "fashion_mnist":
@@ -176,7 +192,7 @@ def _read(
     return load_fashion_mnist(**options)
   from jaxvision.data.tfds_images import load_tfds
 
-  return load_tfds(name, prepare=not plan, **options)
+  return load_tfds(name, prepare=not plan, fit=config.fit, **options)
 
 
 def _known(name: str, size: int) -> ImageDataset:

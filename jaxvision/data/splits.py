@@ -144,5 +144,7 @@ def _ready(examples: Examples, config: ml_collections.ConfigDict) -> Examples:
     size = len(examples) * int(np.prod(examples.shape))
     return examples.read() if size <= config.resident_bytes else examples
   if isinstance(examples, ArrayExamples) and config.size:
-    return ArrayExamples(resize(examples.image, config.size), examples.label)
+    return ArrayExamples(
+      resize(examples.image, config.size, config.fit), examples.label
+    )
   return examples

@@ -33,7 +33,13 @@ Shape = tuple[int | None, int | None, int]
 
 
 def load_tfds(
-  name: str, *, folder: str, size: int, resident_bytes: int, prepare: bool = True
+  name: str,
+  *,
+  folder: str,
+  size: int,
+  resident_bytes: int,
+  prepare: bool = True,
+  fit: str = "stretch",
 ) -> ImageDataset:
   """Loads a data set by its TFDS name, preparing it first if need be.
 
@@ -43,6 +49,7 @@ def load_tfds(
     size: side of the images, 0 for the native one.
     resident_bytes: splits of fixed-size images up to this size are read into memory.
     prepare: False refuses to prepare it: a plan must not download anything.
+    fit: how images are resized, as of `decoding.decode`.
 
   Returns:
     The data set with those of the three splits that it has.
@@ -56,7 +63,7 @@ def load_tfds(
     functools.partial(find_builder, name, folder),
     check_sources=_check_sources if prepare else _refuse,
   )
-  dataset = read_prepared(builder, size=size, resident_bytes=resident_bytes)
+  dataset = read_prepared(builder, size=size, resident_bytes=resident_bytes, fit=fit)
   return dataset._replace(name=name)
 
 
@@ -99,7 +106,11 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
 
 
 def read_prepared(
-  builder: tfds.core.DatasetBuilder, *, size: int, resident_bytes: int
+  builder: tfds.core.DatasetBuilder,
+  *,
+  size: int,
+  resident_bytes: int,
+  fit: str = "stretch",
 ) -> ImageDataset:
   """Opens the splits of a prepared data set.
 
@@ -110,6 +121,7 @@ def read_prepared(
     builder: from `prepared`.
     size: side of the images, 0 for the native one.
     resident_bytes: largest size of a split that is read into memory.
+    fit: how images are resized, as of `decoding.decode`.
 
   Returns:
     The data set with those of the three splits that it has.
@@ -132,7 +144,7 @@ def read_prepared(
       " --config.data.size=224 or another number of pixels."
     )
   splits = {
-    ours: _open(builder, theirs, size, resident_bytes)
+    ours: _open(builder, theirs, size, resident_bytes, fit)
     for ours, theirs in SPLITS.items()
     if theirs in builder.info.splits
   }
@@ -162,7 +174,11 @@ def _check_sources(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def _open(
-  builder: tfds.core.DatasetBuilder, split: str, size: int, resident_bytes: int
+  builder: tfds.core.DatasetBuilder,
+  split: str,
+  size: int,
+  resident_bytes: int,
+  fit: str,
 ) -> Examples:
   path, shape = pathlib.Path(builder.data_path), image_shape(builder, size)
   native = image_shape(builder, 0)
@@ -174,9 +190,8 @@ def _open(
     raise _damaged(path, error) from error
   count = len(source)
   fits = None not in native and count * int(np.prod(native)) <= resident_bytes
-  fetch = functools.partial(
-    _fetch, source=source, channels=shape[-1], size=0 if fits else size, path=path
-  )
+  options = {"channels": shape[-1], "size": 0 if fits else size, "fit": fit}
+  fetch = functools.partial(_fetch, source=source, path=path, **options)
   examples = SourceExamples(
     fetch,
     native if fits else shape,
@@ -194,14 +209,16 @@ def _fetch(
   source: Any,  # of TFDS; its type has no public name
   channels: int,
   size: int,
+  fit: str,
   path: pathlib.Path,
 ) -> Batch:
   try:
     records = source.__getitems__(positions.tolist())
   except (RuntimeError, OSError, ValueError) as error:
     raise _damaged(path, error) from error
+  options = {"channels": channels, "size": size, "fit": fit}
   images = [
-    decode(r["image"], channels=channels, size=size, name=f"image {i} of {path}")
+    decode(r["image"], name=f"image {i} of {path}", **options)
     for i, r in zip(positions, records, strict=True)
   ]
   label = np.array([r["label"] for r in records], np.int32)

@@ -6,6 +6,7 @@ need not know.
 """
 
 import dataclasses
+from contextlib import nullcontext
 from typing import Any
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxvision.errors import UserError
+from jaxvision.layers.integer_arithmetic import Integers, Whole, whole_weight
 from jaxvision.layers.quantization import SCHEDULE
 from jaxvision.ops import tree_quantization, trees
 from jaxvision.ops.quantization_schemes import Scheme
@@ -41,6 +43,8 @@ class QuantizedWeights:
     soft: when annealed weights are soft: one of `SOFT`.
     cap: of the temperature; 2000 in the authors' code.
     labels: of the rules, for people to read.
+    integers: computes in integers at inference, where that is possible and a gain; see
+      `layers.integer_arithmetic`.
   """
 
   model: nn.Module
@@ -49,6 +53,7 @@ class QuantizedWeights:
   soft: str = "training"
   cap: float = 2000.0
   labels: tuple[str, ...] = ()
+  integers: bool = False
 
   def init(
     self, rngs: PyTree, *args: Any, train: bool = False, **kwargs: Any
@@ -80,8 +85,11 @@ class QuantizedWeights:
     params = self.quantize(variables, hard=not soft)
     if self.soft == "never":
       params = self._detach(params)
+    inference = self.integers and not soft and not train
+    kernels = self._whole_weights(variables["params"]) if inference else {}
     variables = {**variables, "params": params}
-    return self.model.apply(variables, *args, train=train, **kwargs)
+    with nn.intercept_methods(Integers(kernels)) if kernels else nullcontext():
+      return self.model.apply(variables, *args, train=train, **kwargs)
 
   def quantize(self, variables: PyTree, *, hard: bool = True) -> PyTree:
     """Returns the network's parameters, quantized.
@@ -131,6 +139,16 @@ class QuantizedWeights:
   def annealed(self) -> bool:
     """Whether a temperature is needed in training."""
     return any(scheme is not None and scheme.annealed for _, scheme in self.rules)
+
+  def _whole_weights(self, params: PyTree) -> dict[str, Whole]:
+    """{path of a layer: its kernel as integers}."""
+    leaves, found = flatten_dict(dict(params), sep="/"), {}
+    for path, own in self.owned(params).items():
+      layer, _, name = path.rpartition("/")
+      whole = whole_weight(self.scheme(path), own, jnp.asarray(leaves[path]))
+      if name == "kernel" and whole is not None:
+        found[layer] = whole
+    return found
 
   def _detach(self, params: PyTree) -> PyTree:
     chosen = tree_quantization.quantized_paths(params, self.rules)

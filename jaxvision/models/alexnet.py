@@ -31,6 +31,8 @@ class AlexNet(nn.Module):
     widths: channels of the convolutions "conv1" to "conv5".
     dense_width: units of the layers "dense6" and "dense7".
     norm: "batch" or "none".
+    mean: of the pixels, subtracted inside; see `parts.standardize`.
+    std: of the pixels, divided by inside.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
 
@@ -38,6 +40,8 @@ class AlexNet(nn.Module):
   widths: Sequence[int] = (96, 256, 384, 384, 256)
   dense_width: int = 4096
   norm: str = "batch"
+  mean: Sequence[float] = ()
+  std: Sequence[float] = ()
   dtype: Any = None
 
   @nn.compact
@@ -46,7 +50,7 @@ class AlexNet(nn.Module):
   ) -> Float[Array, "b classes"]:
     """Returns logits."""
     self._check(x)
-    x = Tap(name="input")(x)
+    x = parts.standardize(Tap(name="input")(x), self.mean, self.std)
     for i, (width, size) in enumerate(zip(self.widths, SIZES, strict=True), start=1):
       stride, pad = (4, 2) if i == 1 else (1, None)
       name = f"conv{i}"

@@ -32,6 +32,7 @@ class CNN(nn.Module):
     norm: "batch" or "none".
     dense: kind of the dense layer: "plain", "standout" or "dropconnect".
     dense_options: fields of that kind, as {"rate": .5}; see `layers.dropout`.
+    bias: whether the logits have one.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
 
@@ -42,6 +43,7 @@ class CNN(nn.Module):
   norm: str = "batch"
   dense: str = "plain"
   dense_options: Mapping[str, Any] = FrozenDict()
+  bias: bool = True
   dtype: Any = None
 
   @nn.compact
@@ -80,7 +82,8 @@ class CNN(nn.Module):
 
   def _logits(self, x: Array) -> Array:
     init = nn.initializers.lecun_normal()
-    return parts.logits(x, self.classes, init=init, dtype=self.dtype)
+    fields = {"bias": self.bias, "init": init, "dtype": self.dtype}
+    return parts.logits(x, self.classes, **fields)
 
   def _check(self, x: Array) -> None:
     if self.norm not in ("batch", "none"):

@@ -1,6 +1,7 @@
 """MobileNet for CIFAR (Howard et al., 2017) and MobileNetV2 (Sandler et al., 2018)."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -94,12 +95,16 @@ class MobileNet(nn.Module):
   Attributes:
     classes: width of the layer "logits"; 0 returns the pooled features.
     multiplier: of all widths but the first.
+    mean: of the pixels, subtracted inside; see `parts.standardize`.
+    std: of the pixels, divided by inside.
     remat: computes activations within blocks anew in the backward pass.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
 
   classes: int = 10
   multiplier: float = 1.0
+  mean: Sequence[float] = ()
+  std: Sequence[float] = ()
   remat: bool = False
   dtype: Any = None
 
@@ -108,7 +113,7 @@ class MobileNet(nn.Module):
     self, x: Float[Array, "b h w c"], train: bool = False
   ) -> Float[Array, "b classes"]:
     """Returns logits."""
-    x = Tap(name="input")(x)
+    x = parts.standardize(Tap(name="input")(x), self.mean, self.std)
     x = parts.conv(32, 3, dtype=self.dtype, name="conv1")(x)
     x = parts.norm(train, dtype=self.dtype, name="norm1")(x)
     x = Tap(name="relu1")(nn.relu(x))
@@ -133,6 +138,8 @@ class MobileNetV2(nn.Module):
       channels, only grows.
     neck: batch-normalizes the pooled features; see `parts.pooled`.
     bias: whether the logits have one.
+    mean: of the pixels, subtracted inside; see `parts.standardize`.
+    std: of the pixels, divided by inside.
     remat: computes activations within blocks anew in the backward pass.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
@@ -141,6 +148,8 @@ class MobileNetV2(nn.Module):
   multiplier: float = 1.0
   neck: bool = False
   bias: bool = True
+  mean: Sequence[float] = ()
+  std: Sequence[float] = ()
   remat: bool = False
   dtype: Any = None
 
@@ -149,7 +158,7 @@ class MobileNetV2(nn.Module):
     self, x: Float[Array, "b h w c"], train: bool = False
   ) -> Float[Array, "b classes"]:
     """Returns logits."""
-    x = Tap(name="input")(x)
+    x = parts.standardize(Tap(name="input")(x), self.mean, self.std)
     x = self._convolve(x, scaled(32, self.multiplier), 3, 2, "1", train)
     for i, (expansion, width, blocks, stride) in enumerate(STAGES, start=1):
       block = functools.partial(

@@ -35,6 +35,8 @@ class CifarResNet(nn.Module):
       convolution and a norm.
     classes: width of the layer "logits"; 0 returns the pooled features.
     width: channels of the first stage; the others have twice and four times as many.
+    mean: of the pixels, subtracted inside; see `parts.standardize`.
+    std: of the pixels, divided by inside.
     remat: computes activations within blocks anew in the backward pass.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
@@ -43,6 +45,8 @@ class CifarResNet(nn.Module):
   option: str = "A"
   classes: int = 10
   width: int = 16
+  mean: Sequence[float] = ()
+  std: Sequence[float] = ()
   remat: bool = False
   dtype: Any = None
 
@@ -56,7 +60,7 @@ class CifarResNet(nn.Module):
       raise UserError(
         f"config.model.depth is {self.depth}; a CIFAR ResNet has 6 n + 2 layers, as 20."
       )
-    x = Tap(name="input")(x)
+    x = parts.standardize(Tap(name="input")(x), self.mean, self.std)
     x = parts.conv(self.width, 3, dtype=self.dtype, name="conv1")(x)
     x = parts.norm(train, dtype=self.dtype, name="norm1")(x)
     x = Tap(name="relu1")(nn.relu(x))

@@ -1,5 +1,6 @@
 """VGG networks (Simonyan & Zisserman, ICLR 2015)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -36,6 +37,8 @@ class VGG(nn.Module):
     dense_width: units of the layers "dense6" and "dense7".
     flatten: the dense layers see all positions; otherwise their mean, "pool", which
       fits images of any size (the form for 32x32).
+    mean: of the pixels, subtracted inside; see `parts.standardize`.
+    std: of the pixels, divided by inside.
     dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
 
@@ -45,6 +48,8 @@ class VGG(nn.Module):
   width: int = 64
   dense_width: int = 4096
   flatten: bool = True
+  mean: Sequence[float] = ()
+  std: Sequence[float] = ()
   dtype: Any = None
 
   @nn.compact
@@ -53,7 +58,7 @@ class VGG(nn.Module):
   ) -> Float[Array, "b classes"]:
     """Returns logits."""
     self._check(x)
-    x = Tap(name="input")(x)
+    x = parts.standardize(Tap(name="input")(x), self.mean, self.std)
     for i, layers in enumerate(DEPTHS[self.depth], start=1):
       for j in range(1, layers + 1):
         x = self._convolve(x, f"{i}_{j}", self.width * min(2 ** (i - 1), 8), train)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from jaxvision.typing import Array, Float
+from jaxvision.typing import Array, Float, Int8
 
 # "*" stands for the spatial axes.
 CHANNELS_LAST = ("N*C", "*IO", "N*C")
@@ -17,6 +17,7 @@ CHANNELS_LAST = ("N*C", "*IO", "N*C")
 MOST_TAPS = 64
 # Positions (examples times pixels) that a batch is cut from, and that a chunk may have.
 UNCUT_POSITIONS, CHUNK_POSITIONS, MOST_CHUNKS = 2**14, 2**11, 16
+LEAST_CHANNELS = 32  # of the inputs, for a batch to be cut
 
 
 class Window(NamedTuple):
@@ -74,7 +75,9 @@ def direct(
   )
 
 
-def fits_patches(kernel: Float[Array, "*taps c d"], pixels: Sequence[int]) -> bool:
+def fits_patches(
+  kernel: Float[Array, "*taps c d"] | Int8[Array, "*taps c d"], pixels: Sequence[int]
+) -> bool:
   """Whether a map of `pixels` is so small that `by_patches` is the better form.
 
   XLA swaps the operands of a convolution with more taps than its input has pixels, as

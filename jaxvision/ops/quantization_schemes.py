@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -26,6 +26,18 @@ def _keep(params: Params, x: Array) -> Params:
   return params
 
 
+class Grid(NamedTuple):
+  """Says that all a scheme returns are whole multiples of a unit.
+
+  Attributes:
+    unit: (params, tensor) -> the unit: a scalar, or one value an output channel.
+    most: the largest multiple, in magnitude.
+  """
+
+  unit: Callable[[Params, Array], Array]
+  most: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Scheme:
   """A way to quantize one tensor.
@@ -39,6 +51,7 @@ class Scheme:
     update: (params, tensor) -> parameters after a training step, for those that no
       gradient trains.
     per_channel: whether the parameters fit tensors of one number of channels only.
+    grid: what makes integer arithmetic possible; None where values lie on no grid.
   """
 
   init: Callable[[Array], Params]
@@ -47,6 +60,7 @@ class Scheme:
   annealed: bool = False
   update: Callable[[Params, Array], Params] = _keep
   per_channel: bool = False
+  grid: Grid | None = None
 
 
 def quantization_networks(
@@ -76,8 +90,15 @@ def quantization_networks(
       x, **own, levels=levels, temperature=temperature, backward=backward
     )
 
-  init = _fit_quantizer(levels, method, central)
-  return Scheme(init, apply, quantization.Quantizer._fields, annealed=True)
+  init, owns = _fit_quantizer(levels, method, central), quantization.Quantizer._fields
+  return Scheme(init, apply, owns, annealed=True, grid=_levels_grid(levels, "alpha"))
+
+
+def _levels_grid(levels: Levels, unit: str) -> Grid | None:
+  """The grid of a parameter times levels that are integers."""
+  if any(level != int(level) for level in levels):
+    return None
+  return Grid(lambda params, x: params[unit], int(max(abs(v) for v in levels)))
 
 
 def _with_biases(params: Params, learned: bool) -> dict[str, Array]:
@@ -109,24 +130,31 @@ def ste(
       x, **_with_biases(params, False), levels=levels
     ),
     quantization.Quantizer._fields,
+    grid=_levels_grid(levels, "alpha"),
   )
 
 
-def _of_weights_alone(function: Callable[[Array], Array]) -> Scheme:
+def _of_weights_alone(
+  function: Callable[[Array], Array], unit: Callable[[Array], Array], most: int
+) -> Scheme:
   """A scheme without parameters."""
-  return Scheme(lambda x: {}, lambda params, x, temperature, train: function(x))
+  return Scheme(
+    lambda x: {},
+    lambda params, x, temperature, train: function(x),
+    grid=Grid(lambda params, x: unit(x), most),
+  )
 
 
 def bwn(levels: Levels, target: str) -> Scheme:
   """`weight_quantizers.bwn`."""
   _need(len(levels) == 2, levels, "two levels")
-  return _of_weights_alone(weight_quantizers.bwn)
+  return _of_weights_alone(weight_quantizers.bwn, weight_quantizers.filter_scale, 1)
 
 
 def twn(levels: Levels, target: str) -> Scheme:
   """`weight_quantizers.twn`."""
   _need(len(levels) == 3, levels, "three levels")
-  return _of_weights_alone(weight_quantizers.twn)
+  return _of_weights_alone(weight_quantizers.twn, weight_quantizers.twn_scale, 1)
 
 
 def ttq(levels: Levels, target: str, *, fraction: Real = 0.05) -> Scheme:
@@ -143,9 +171,14 @@ def ttq(levels: Levels, target: str, *, fraction: Real = 0.05) -> Scheme:
 
 def dorefa(levels: Levels, target: str) -> Scheme:
   """`dorefa_weights` or `dorefa_activations`, by target."""
-  if target == WEIGHTS:
-    return _of_weights_alone(lambda x: weight_quantizers.dorefa_weights(x, levels))
-  return _of_weights_alone(lambda x: uniform_quantizers.dorefa_activations(x, levels))
+  steps = len(levels) - 1
+  if target == ACTIVATIONS:
+    function = lambda x: uniform_quantizers.dorefa_activations(x, levels)
+  else:
+    function = lambda x: weight_quantizers.dorefa_weights(x, levels)
+  signs = target == WEIGHTS and steps == 1  # of which the mean magnitude is the unit
+  unit = lambda x: jnp.mean(jnp.abs(x)) if signs else jnp.float32(1.0 / steps)
+  return _of_weights_alone(function, unit, steps)
 
 
 def pact(levels: Levels, target: str, *, clip: Real = 6.0) -> Scheme:
@@ -157,6 +190,7 @@ def pact(levels: Levels, target: str, *, clip: Real = 6.0) -> Scheme:
       x, params["clip"], levels
     ),
     ("clip",),
+    grid=Grid(lambda params, x: params["clip"] / (len(levels) - 1), len(levels) - 1),
   )
 
 
@@ -170,6 +204,7 @@ def lsq(levels: Levels, target: str) -> Scheme:
       x, params["step"], levels
     ),
     ("step",),
+    grid=_levels_grid(levels, "step"),
   )
 
 

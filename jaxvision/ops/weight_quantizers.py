@@ -25,11 +25,14 @@ def bwn(w: Float[Array, "*k c"]) -> Float[Array, "*k c"]:
   Rastegari, Ordonez, Redmon, Farhadi (2016), "XNOR-Net", section 3.1: value of
   equation 6, gradient dW = dW_q (1/n + a 1[|w| <= 1]) with filter size n and scale a.
   """
-  axes = tuple(range(w.ndim - 1))
-  scale = jnp.mean(jnp.abs(w), axis=axes, keepdims=True)
-  size = w.size // w.shape[-1]
+  scale, size = filter_scale(w), w.size // w.shape[-1]
   slope = 1.0 / size + scale * (jnp.abs(w) <= 1)
   return straight_through(scale * sign(w), w * lax.stop_gradient(slope))
+
+
+def filter_scale(w: Float[Array, "*k c"]) -> Float[Array, " c"]:
+  """Mean magnitude of each filter."""
+  return jnp.mean(jnp.abs(w), axis=tuple(range(w.ndim - 1)))
 
 
 def ternary_threshold(w: Float[Array, "*s"]) -> Float[Array, ""]:
@@ -44,8 +47,13 @@ def twn(w: Float[Array, "*s"]) -> Float[Array, "*s"]:
   that of the identity.
   """
   large = jnp.abs(w) > ternary_threshold(w)
-  scale = jnp.mean(jnp.abs(w), where=large)
-  return straight_through(jnp.where(large, scale * sign(w), 0.0).astype(w.dtype), w)
+  value = jnp.where(large, twn_scale(w) * sign(w), 0.0)
+  return straight_through(value.astype(w.dtype), w)
+
+
+def twn_scale(w: Float[Array, "*s"]) -> Float[Array, ""]:
+  """Mean magnitude of the weights that do not become 0."""
+  return jnp.mean(jnp.abs(w), where=jnp.abs(w) > ternary_threshold(w))
 
 
 def ttq(

@@ -70,7 +70,9 @@ def _specs(split: Examples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
 def reader(data: ImageDataset) -> Callable[[Sequence[str]], Iterator]:
   """Returns a method's `read`: image files, or folders of them, in the data's shape."""
   train = data.splits["train"]
-  return lambda paths: image_files.read_images(paths, train.shape, train.dtype)
+  return lambda paths: image_files.read_images(
+    paths, train.shape, train.dtype, fit=data.fit
+  )
 
 
 def writer(data: ImageDataset) -> Callable[..., None]:

@@ -38,6 +38,8 @@ def evaluator(
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
     metrics = hard(now, frozen, split)
+    if not metrics:  # of an empty split
+      return metrics
     same = {"soft/accuracy": metrics["accuracy"], "gap": 0.0, "saturated": 0.0}
     temperature = quantized.temperature(now)
     if temperature is None:

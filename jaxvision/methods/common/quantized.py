@@ -54,7 +54,8 @@ def network(config: ConfigDict, model: nn.Module) -> nn.Module | QuantizedWeight
   fields = config.quantize
   entries = [_complete(config, entry) for entry in fields.weights]
   labels = tuple(f"{e['quantizer']} {e.get('levels', '')}" for e in entries)
-  return QuantizedWeights(model, rules, fields.shared, cap=fields.cap, labels=labels)
+  options = {"cap": fields.cap, "labels": labels, "integers": fields.integers}
+  return QuantizedWeights(model, rules, fields.shared, **options)
 
 
 def weight_rules(config: ConfigDict) -> tree_quantization.Rules:
