@@ -4,7 +4,7 @@ python experiments/reproduce.py continuous_dropout --workdir=runs/reproduce
 
 Only runs that are missing, or were made with another config, are run; an interrupted
 one resumes. `--only=uniform,none` runs these arms, `--report` none; the report covers
-whatever is finished.
+whatever is finished. `--pilot` runs candidates for numbers that the claims file fixes.
 """
 
 import argparse
@@ -46,6 +46,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
   add("--workdir", type=Path, default=Path("runs/reproduce"), help="folder of all runs")
   add("--seeds", type=int, help="how many; by default the protocol's")
   add("--only", default="", metavar="ARM,ARM", help="run these arms only")
+  add("--pilot", action="store_true", help="run what numbers are chosen by")
   add("--report", action="store_true", help="run nothing")
   return parser.parse_args(argv)
 
@@ -63,13 +64,13 @@ def choose_arms(protocol: claims.Protocol, only: str) -> list[str]:
 
 def reproduce(args: argparse.Namespace, command: str) -> Path:
   """Runs what is to be run, writes the report and returns its folder."""
-  protocol = claims.load(args.method)
+  protocol = claims.load(args.method, pilot=args.pilot)
   arms = choose_arms(protocol, args.only)
   count = protocol.seeds if args.seeds is None else args.seeds
   if count < 1:
     raise UserError(f"--seeds={count}: give 1 or more.")
   seeds = range(protocol.first_seed, protocol.first_seed + count)
-  folder = args.workdir / args.method
+  folder = args.workdir / f"{args.method}{'_pilot' if args.pilot else ''}"
   planned = runs.plan_runs(protocol, folder, seeds)
   if not args.report:
     from jaxvision import experiment  # a mistake in the flags answers at once

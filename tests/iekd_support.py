@@ -26,6 +26,13 @@ TINY = {
   "metric.noise": (0.1,),
   "metric.draws": 1,
 }
+# Ternary weights and four-valued activations of the MLP.
+QUANTIZED = {
+  "quantize.weights": ({"at": "dense1/kernel", "levels": "w2"},),
+  "quantize.activations": ({"at": "relu1", "levels": "a2"},),
+  "quantize.options.method": "linear",
+  "quantize.examples": 40,
+}
 
 
 def configure(variant="", *, convolutional=False, **changes):

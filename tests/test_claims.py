@@ -4,8 +4,10 @@ import pytest
 import toy_claims  # noqa: F401, puts `experiments` on sys.path
 
 from experiments import claims
+from experiments.claims import iekd
 from experiments.reproduction import runs
 from jaxvision import config as config_lib
+from jaxvision.errors import UserError
 from jaxvision.metrics import verdicts
 from jaxvision.ops import masks
 
@@ -73,9 +75,61 @@ class TestClaimsFiles:
       assert bool(model.group_layers) == arm.startswith("grouped"), arm
       assert model.anchors == "fixed" or model.sigma_unit in arm, arm
 
+  def test_iekd_arms_have_their_teachers_and_the_weights_that_were_chosen(self):
+    found = iekd.PROTOCOL
+    assert (found.first_seed, found.seeds, len(found.arms)) == (2, 5, 15)
+    for arm in found.arms:
+      config = runs.run_config(found, arm, 2)
+      weak = arm.startswith("weak_")
+      assert config.teacher.limit == (300 if weak else 3000), arm
+      assert (config.teacher.model.widths[0] < config.model.widths[0]) == weak, arm
+      assert config.distill.both_inherit == arm.endswith("both"), arm
+      assert (config.distill.inherit_weight == 0) == arm.endswith("explore"), arm
+    for name, weight in iekd.WEIGHTS.items():
+      arm = iekd.IE if name == "ie" else name
+      config = config_lib.flat(runs.run_config(found, arm, 2))
+      keys = iekd.KEYS[name.removeprefix("weak_")]
+      assert {config[key] for key in keys} == {weight}, arm
+
+  def test_iekd_chooses_weights_with_a_seed_that_no_claim_uses(self, tmp_path):
+    pilot = claims.load("iekd", pilot=True)
+    assert pilot.first_seed + pilot.seeds <= iekd.PROTOCOL.first_seed
+    assert set(pilot.metrics) == {"val/accuracy"} and not pilot.claims
+    for name, weight in iekd.WEIGHTS.items():
+      assert f"{name}_{weight:g}" in pilot.arms  # what was chosen was tried
+    plan = runs.plan_runs(pilot, tmp_path, range(1))
+    prints = {config_lib.digest(config_lib.fingerprint(run.config)) for run in plan}
+    assert len(prints) == len(plan) == 36
+
   def test_claims_compare_arms_of_equally_many_anchors(self):
     for claim in claims.load("gtan").claims:
       assert claim.arm[-3:] == claim.against[-3:], claim
+
+
+class TestCausalAdv:
+  def test_arms_are_attacked_alike_and_once(self, tmp_path):
+    found = claims.load("causal_adv")
+    assert len(found.arms) == 4 and found.seeds == 5
+    planned = runs.plan_runs(found, tmp_path, range(1))
+    assert len({str(run.config.attack) for run in planned}) == 1
+    for run in planned:
+      attack = run.config.attack
+      assert (attack.name, attack.eps) == ("autoattack", run.config.adversarial.eps)
+      assert run.config.eval.checkpoint == "best"
+      assert (run.config.style.alpha == 0) == (run.arm in ("madry", "trades"))
+
+  def test_the_pilot_has_other_seeds_and_attacks_no_test_image(self, tmp_path):
+    pilot, found = claims.load("causal_adv", pilot=True), claims.load("causal_adv")
+    assert pilot.first_seed + pilot.seeds <= found.first_seed
+    assert all(metric.startswith("val/") for metric in pilot.metrics)
+    planned = runs.plan_runs(pilot, tmp_path, range(1))
+    prints = [config_lib.digest(config_lib.fingerprint(run.config)) for run in planned]
+    assert len(set(prints)) == 8
+    assert not any(run.config.attack.name for run in planned)
+
+  def test_methods_without_a_pilot_say_so(self):
+    with pytest.raises(UserError, match="--pilot: experiments/claims/gtan"):
+      claims.load("gtan", pilot=True)
 
 
 def noise_strength(found, arm):

@@ -58,14 +58,14 @@ def test_networks_are_updated_in_turn():
   start = jax.jit(stage.init)(KEY, frozen, batch)
   after, logs = jax.jit(stage.step)(start, frozen, batch, KEY)
   student, peer = (
-    method.supervised.build_model(c, 10)
+    jax.jit(method.supervised.build_model(c, 10).apply)
     for c in (config, method.images.teacher_config(config))
   )
   rows = data.splits["train"][batch]
   x = jnp.asarray(rows["image"]) / 255
-  own = student.apply(part({"params": start["params"]}, "student"), x)
-  became = student.apply(part({"params": after["params"]}, "student"), x)
-  other = peer.apply(part({"params": start["params"]}, "peer"), x)
+  own = student(part({"params": start["params"]}, "student"), x)
+  became = student(part({"params": after["params"]}, "student"), x)
+  other = peer(part({"params": start["params"]}, "peer"), x)
   kl = soft_target_kl(other, became, temperature=1.0).mean()
   assert logs["peer/soft"] == pytest.approx(float(kl), rel=1e-4)
   kl = soft_target_kl(own, other, temperature=1.0).mean()
@@ -205,7 +205,7 @@ def test_the_generic_pieces_need_no_adapter():
     method.supervised.models.build({**CNN, "widths": (4, 6)}), ()
   )
   criterion = Criterion(("pool2",), lambda features, split: {"tap0": features[0]})
-  found = begin(KEY, model, jnp.zeros((1, 8, 8, 1)), criterion)
+  found = jax.eval_shape(lambda: begin(KEY, model, jnp.zeros((1, 8, 8, 1)), criterion))
   assert (
     set(found["params"]) == {"student"} and len(found["split"]["tap0"]["explore"]) == 3
   )

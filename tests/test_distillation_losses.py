@@ -53,6 +53,7 @@ GOLDEN = {
   "ft_torchdistill_p1": losses.factor_transfer,
   "ft_torchdistill_p2": lambda a, b: losses.factor_transfer(a, b, p=2),
   "at_repdistiller": losses.attention_transfer,
+  "at_torchdistill_code": losses.attention_transfer,
   "at_torchdistill_paper": lambda a, b: losses.attention_transfer(a, b, form="paper"),
   "ft_repdistiller_NOT_FACTOR": lambda a, b: losses.attention_transfer(a, b, form="l1"),
   "ab_repdistiller_one_stage": losses.activation_boundary,

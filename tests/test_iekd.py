@@ -5,23 +5,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from iekd_support import configure
+from iekd_support import QUANTIZED, configure
 
-from configs import iekd as config_file
 from jaxvision import experiment, interruption
-from jaxvision.errors import UserError
 from jaxvision.interop import weights
 from jaxvision.methods import iekd as method
-from jaxvision.methods.common import criteria, mutual
+from jaxvision.methods.common import criteria
 from jaxvision.methods.common.distillation import (
   added,
-  begin,
   forward,
   observer,
   part,
 )
 from jaxvision.models.coders import AutoEncoder
-from jaxvision.train import loop, runner, state
+from jaxvision.train import feeding, loop, runner, sharding, state
 
 STAGES = ("teacher", "autoencoder", "student")
 KEY = jax.random.key(0)
@@ -137,6 +134,65 @@ def test_a_teacher_may_come_from_a_file(plan, folder, tmp_path):
   assert files[-1] == f"{path}: weights of the teacher"
 
 
+def test_a_student_may_start_from_a_file_as_its_teacher_may(plan, folder, tmp_path):
+  states = restore(plan, folder).states
+  paths = {name: tmp_path / f"{name}.safetensors" for name in ("student", "teacher")}
+  student = plan.method.variables(states["student"])
+  weights.write_safetensors(paths["student"], student)
+  weights.write_safetensors(paths["teacher"], state.variables(states["teacher"]))
+  files = {"init_from": str(paths["student"])}
+  other = prepare("kd", **files, **{"teacher.init_from": str(paths["teacher"])})
+  assert method.expected_files(other.config)[-2:] == (
+    f"{paths['teacher']}: weights of the teacher",
+    f"{paths['student']}: weights of the student",
+  )
+  stage = other.programs[0].stage
+  begun = jax.jit(stage.init)(KEY, stage.frozen({}), stage.batches(0)[0])
+  chex.assert_trees_all_equal(other.method.variables(begun), student)
+  # A teacher that is trained starts at random all the same.
+  assert not method.images.teacher_config(prepare(**files).config).init_from
+
+
+def test_a_float_teacher_teaches_a_quantized_student(plan, folder):
+  states, config = restore(plan, folder).states, configure(**QUANTIZED)
+  found = method.build(config, method.load(config))
+  assert len(found.inserted) == 2
+  stages = {s.name: s for s in found.stages}
+  # The stages of the float experiment fit: neither teacher nor coder is quantized.
+  teacher = stages["teacher"]
+  spec = jax.eval_shape(
+    lambda f: teacher.init(KEY, f, teacher.batches(0)[0]), teacher.frozen({})
+  )
+  chex.assert_trees_all_equal_shapes(spec, states["teacher"])
+  stage = stages["student"]
+  frozen, rows = stage.frozen(states), stage.batches(0)
+  now = first = jax.jit(stage.init)(KEY, frozen, rows[0])
+  step = jax.jit(stage.step)
+  for i in range(4):  # three steps an epoch
+    now, logs = step(now, frozen, rows[i], jax.random.fold_in(KEY, i))
+  assert np.isfinite(logs["loss"]) and logs["inherit"] > 0
+  assert {float(t) for t in jax.tree.leaves(now["schedule"])} == {10.0}
+  own, begun = (s["params"]["student"]["quantizers"] for s in (now, first))
+  assert own["dense1"]["kernel"]["alpha"] != begun["dense1"]["kernel"]["alpha"]
+  network = method.supervised.build_model(config, 10).model
+  hard = network.quantize(found.variables(now))["dense1"]["kernel"]
+  assert len(np.unique(hard)) == 3
+  image = jnp.zeros((2, 8, 8, 1), jnp.uint8)
+  assert found.predict(found.variables(now), image)["logits"].shape == (2, 10)
+
+
+def test_steps_of_the_student_do_not_touch_what_is_frozen(plan, folder):
+  """The compiled, donating program of the loop, not only the pure step."""
+  found, program = restore(plan, folder), plan.programs[-1]
+  frozen = sharding.place_replicated(found.frozen["student"], program.mesh)
+  before = jax.tree.map(np.array, {k: frozen[k] for k in ("teacher", "coder")})
+  now = jax.tree.map(jnp.copy, found.states["student"])
+  batches = feeding.Feeder(program.stage.batches(0), 0, 10).take(1, 1, program.mesh)
+  key = loop.stage_key(0, "student")
+  program.dispatch(now, frozen, batches, key, np.int32(1))
+  chex.assert_trees_all_equal({k: frozen[k] for k in before}, before)
+
+
 def student_setting(plan, folder):
   """What the gradients of a student depend on, and its criterion."""
   found, config = restore(plan, folder), plan.config
@@ -173,69 +229,3 @@ def test_a_factor_of_zero_leaves_the_gradients_of_cross_entropy_bit_for_bit(
   # With a factor, each half's loss reaches its own encoder, and the student.
   assert not all(jax.tree.leaves(jax.tree.map(jnp.array_equal, one, plain)))
   assert all(g.any() for g in jax.tree.leaves(one["adapter"]))
-
-
-def test_arms_without_weight_train_as_plain_cross_entropy():
-  fields = {"distill.inherit_weight": 0.0, "distill.explore_weight": 0.0}
-  found = criteria.build(configure(**fields), [(1, 2, 2, 8)])
-  assert found.loss is None and found.adapter is None and found.task_weight == 1
-
-
-def test_every_kind_has_a_config():
-  kinds = {config_file.get_config(v).distill.kind for v in config_file.VARIANTS}
-  assert kinds == {*criteria.KINDS, *mutual.KINDS}
-
-
-@pytest.mark.parametrize("variant", ["paper", "imagenet"])
-def test_paper_scale_is_planned_without_data(variant):
-  """`--mode=plan` also compiles; here the shapes are enough."""
-  config = config_file.get_config(variant)
-  data = method.load(config, abstract=True)
-  stages = {s.name: s for s in method.build(config, data).stages}
-  epoch = {"paper": 390, "imagenet": 5004}[variant]
-  student = stages["student"]
-  assert student.steps == config.epochs * epoch
-  assert stages["autoencoder"].steps == config.coder.epochs * epoch
-  assert jax.tree.leaves(student.spec)[0].shape[0] == config.batch_size
-
-
-def test_paper_scale_networks_have_their_published_sizes():
-  config = config_file.get_config("paper")
-  x = jnp.zeros((1, 32, 32, 3))
-  sizes = {}
-  for name, own in {
-    "student": config,
-    "teacher": method.images.teacher_config(config),
-  }.items():
-    model = method.supervised.build_model(own, 10)
-    criterion = criteria.build(own, [(1, 8, 8, 64)])
-    found = jax.eval_shape(lambda x, m=model, c=criterion: begin(KEY, m, x, c), x)
-    sizes[name] = {
-      k: sum(x.size for x in jax.tree.leaves(v)) for k, v in found["params"].items()
-    }
-  assert sizes["teacher"]["student"] == 853_018
-  assert sizes["student"] == {"student": 269_722, "adapter": 2 * 27_840}
-
-
-@pytest.mark.parametrize(
-  "changes, words",
-  [
-    ({"distill.kind": "fsp"}, "config.distill.kind is 'fsp'; choose one of none, ie"),
-    ({"distill.distance": "l3"}, "config.distill.distance is 'l3'"),
-    (
-      {"distill.taps": ("pool9",)},
-      "'pool9' is no place of the teacher; its places are",
-    ),
-    (
-      {"distill.taps": ("relu1", "dense1")},
-      "compares one feature; give one tap, not 2",
-    ),
-    ({"distill.teacher_taps": ("relu1", "dense1")}, "has 1 taps and 2 teacher_taps"),
-    ({"distill.kind": "ie_dml", "distill.taps": ("relu1", "dense1")}, "one tap"),
-    ({"teacher.init_from": "/nowhere.npz"}, "/nowhere.npz"),
-  ],
-)
-def test_mistakes_are_one_sentence(tmp_path, changes, words):
-  with pytest.raises(UserError) as error:
-    experiment.run(configure(**changes), tmp_path)
-  assert words in str(error.value) and "\n" not in str(error.value)

@@ -89,7 +89,7 @@ class TestCommand:
   def toy(self, tmp_path, monkeypatch):
     """Makes `continuous_dropout` a toy protocol, and training a fake."""
     fake, found = FakeRun(), protocol(tmp_path)
-    monkeypatch.setattr(claims, "load", lambda method: found)
+    monkeypatch.setattr(claims, "load", lambda method, pilot=False: found)
     monkeypatch.setattr(experiment, "run", fake)
     return fake
 
@@ -123,7 +123,7 @@ class TestCommand:
 
   def test_first_seed(self, tmp_path, toy, monkeypatch):
     found = protocol(tmp_path, first_seed=4)
-    monkeypatch.setattr(claims, "load", lambda method: found)
+    monkeypatch.setattr(claims, "load", lambda method, pilot=False: found)
     assert self.call(tmp_path, "--only=wide", "--seeds=2") == 0
     assert toy.calls == [("wide", 4), ("wide", 5)]
     written = json.loads((tmp_path / "runs" / "toy" / "report.json").read_text())

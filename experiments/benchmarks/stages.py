@@ -6,10 +6,11 @@ from ml_collections import ConfigDict
 
 from jaxvision import experiment
 from jaxvision.train import feeding, loop, sharding
+from jaxvision.train.stage import State
 
 
 class Ours:
-  """A config's first stage: batches taken, placed, gathered, trained, watched for NaN.
+  """A stage of a config: batches taken, placed, gathered, trained, watched for NaN.
 
   Attributes:
     method: what the config builds.
@@ -18,16 +19,28 @@ class Ours:
     feeder: knows how long the step waited for its batches.
   """
 
-  def __init__(self, config: ConfigDict):
-    """Builds and initialises."""
+  def __init__(self, config: ConfigDict, stage: str = ""):
+    """Builds and initialises.
+
+    Args:
+      config: of the experiment.
+      stage: its name; "" is the first. It inherits earlier ones as they begin.
+    """
     plan = experiment.prepare(experiment.method_module(config.method), config)
-    self.method, self.program = plan.method, plan.programs[0]
+    self.method, begun = plan.method, {}
+    for self.program in plan.programs:
+      self._begin(begun)
+      begun[self.program.stage.name] = self.state
+      if self.program.stage.name == (stage or self.program.stage.name):
+        break
+    self.feeder = feeding.Feeder(self.program.stage.batches(0), 0, 10**9)
+
+  def _begin(self, inherited: dict[str, State]) -> None:
     stage, mesh = self.program.stage, self.program.mesh
-    self.frozen = sharding.place_replicated(stage.frozen({}), mesh)
-    self.key, batches = loop.stage_key(0, stage.name), stage.batches(0)
-    example = sharding.place_batch(batches[0], mesh)
+    self.frozen = sharding.place_replicated(stage.frozen(inherited), mesh)
+    self.key = loop.stage_key(0, stage.name)
+    example = sharding.place_batch(stage.batches(0)[0], mesh)
     self.state = self.program.init(self.key, self.frozen, example)
-    self.feeder = feeding.Feeder(batches, 0, 10**9)
 
   def train(self, steps: int) -> jax.Array:
     """Takes some steps."""

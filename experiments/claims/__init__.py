@@ -1,7 +1,9 @@
 """What a paper claims and how it is put to the test: data, not code.
 
 `experiments/reproduce.py METHOD` reads `PROTOCOL` of `experiments/claims/METHOD.py`.
-A protocol is fixed before anything is run; no margin is tuned to what came out.
+A protocol is fixed before anything is run; no margin is tuned to what came out. Numbers
+that have to be chosen are chosen on validation images, by a pilot with other seeds,
+`PILOT`.
 """
 
 import importlib
@@ -77,15 +79,18 @@ def methods() -> list[str]:
   return sorted(file.stem for file in files if not file.stem.startswith("_"))
 
 
-def load(method: str) -> Protocol:
-  """Reads the protocol of a method.
+def load(method: str, *, pilot: bool = False) -> Protocol:
+  """Reads the protocol of a method, or of the pilot that fixes some of its numbers.
 
   Raises:
-    UserError: it has no claims file.
+    UserError: it has no claims file, or no pilot.
   """
   if method not in methods():
     raise UserError(
       f"there are no claims of {method!r} in experiments/claims; "
       f"choose one of {', '.join(methods())}."
     )
-  return importlib.import_module(f"{__name__}.{method}").PROTOCOL
+  module = importlib.import_module(f"{__name__}.{method}")
+  if pilot and not hasattr(module, "PILOT"):
+    raise UserError(f"--pilot: experiments/claims/{method}.py has none.")
+  return module.PILOT if pilot else module.PROTOCOL

@@ -46,9 +46,9 @@ load = images.load
 
 def expected_files(config: ConfigDict) -> tuple[str, ...]:
   """Says which files are expected where."""
-  files = image_data.expected_files(config)
-  path = config.teacher.init_from
-  return (*files, f"{path}: weights of the teacher") if path else files
+  weights = {"teacher": config.teacher.init_from, "student": config.init_from}
+  found = (f"{path}: weights of the {name}" for name, path in weights.items() if path)
+  return (*image_data.expected_files(config), *found)
 
 
 def build(config: ConfigDict, data: ImageDataset) -> Method:
@@ -171,8 +171,10 @@ def _students(
       name=name,
     )
 
+  from_file = images.student_start(config, analysis.data, analysis.model)
+  given = lambda inherited: {**teach(inherited), **from_file(inherited)}
   if not hints:
-    return (stage(config.epochs, criterion, teach, "student"),)
+    return (stage(config.epochs, criterion, given, "student"),)
   first = criterion._replace(task_weight=0.0, outputs=None)
   then = criterion._replace(loss=None, adapter=None)
 
@@ -181,7 +183,7 @@ def _students(
     return {**teach(inherited), "start": begun}
 
   return (
-    stage(hints, first, teach, "hints"),
+    stage(hints, first, given, "hints"),
     stage(config.epochs, then, start, "student"),
   )
 

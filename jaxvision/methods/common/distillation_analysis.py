@@ -105,8 +105,8 @@ def evaluator(analysis: Analysis) -> Evaluate:
 
   def evaluate(now: State, frozen: PyTree, split: str) -> Metrics:
     metrics = accuracy(now, frozen, split)
-    if split == "val":
-      return metrics
+    if split == "val":  # beside the cross-entropy of training, not the whole loss
+      return {"task" if k == "loss" else k: v for k, v in metrics.items()}
     shown = {k: v for k, v in frozen.items() if k != "data"}
     variables = state.variables(now)
     found = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxvision.data.examples import AbstractExamples, Examples, ImageDataset
@@ -16,6 +17,8 @@ from jaxvision.methods.common import (
   classification,
   classifier,
   image_data,
+  initial,
+  quantized,
   supervised,
   views,
 )
@@ -23,7 +26,6 @@ from jaxvision.methods.common.distillation_stages import See, Source
 from jaxvision.methods.common.supervised import Evaluate, Model
 from jaxvision.metrics.classification import in_top_k
 from jaxvision.models.coders import AutoEncoder
-from jaxvision.ops import augmentation
 from jaxvision.train import evaluation, state
 from jaxvision.train.stage import Metrics, Stage, State
 from jaxvision.typing import Array, PRNGKey, PyTree
@@ -45,24 +47,22 @@ def load(config: ConfigDict, *, abstract: bool = False) -> ImageDataset:
 
 
 def teacher_config(config: ConfigDict) -> ConfigDict:
-  """The config as if the teacher were the network to be trained."""
+  """The config as if the teacher were the network to be trained.
+
+  What is inserted, quantized or read from a file is the student's alone.
+  """
   theirs, own = ConfigDict(config.to_dict()), config.teacher
   theirs.model, theirs.optimizer, theirs.epochs = own.model, own.optimizer, own.epochs
   theirs.data.limit, theirs.insert, theirs.ema.decay = own.limit, (), 0.0
+  theirs.quantize.weights, theirs.quantize.activations = (), ()
+  theirs.init_from = ""
   return theirs
 
 
 def training_view(config: ConfigDict) -> Callable[[PyTree, PRNGKey], Array]:
-  """Returns (batch, key) -> what a network takes: posed, cropped, flipped."""
-  view, fields = views.make_views(config).train, config.augment
-
-  def inputs(batch: PyTree, key: PRNGKey) -> Array:
-    pose, crop, flip = jax.random.split(key, 3)
-    x = view(pose, batch["image"])
-    x = augmentation.random_crop(crop, x, pad=fields.pad, mode=fields.mode)
-    return augmentation.random_flip(flip, x) if fields.flip else x
-
-  return inputs
+  """Returns (batch, key) -> what a network takes."""
+  view = views.make_views(config).train
+  return lambda batch, key: view(key, batch["image"])
 
 
 def source(config: ConfigDict, train: Examples, *, epochs: float) -> Source:
@@ -113,11 +113,29 @@ def teacher_variables(
   path = config.teacher.init_from
   if not path:
     return lambda inherited: state.variables(inherited[TEACHER])
-  x = classifier.network_input(config, data)
-  spec = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), x)
+  spec = _variables_spec(config, data, model)
   if isinstance(data.splits["train"], AbstractExamples):
     return lambda inherited: spec
   return lambda inherited: weights.load_variables(path, model, spec)
+
+
+def student_start(
+  config: ConfigDict, data: ImageDataset, model: Model
+) -> Callable[[Mapping[str, State]], dict[str, PyTree]]:
+  """Returns {earlier stage: state} -> {"start": variables of `config.init_from`}."""
+  plain = quantized.plain(model)
+  read = initial.from_file(config, plain, quantized.MODULES)
+
+  def start(inherited: Mapping[str, State]) -> dict[str, PyTree]:
+    found = read(inherited, lambda: _variables_spec(config, data, model))
+    return {"start": found} if found else {}
+
+  return start
+
+
+def _variables_spec(config: ConfigDict, data: ImageDataset, model: Model) -> PyTree:
+  x = classifier.network_input(config, data)
+  return jax.eval_shape(lambda x: model.init(jax.random.key(0), x), x)
 
 
 def teacher_shapes(
@@ -153,7 +171,7 @@ def coder_evaluator(
     mask = batch["mask"]
     values = {
       "loss": reconstruction(output, feature),
-      "size": reconstruction(0 * feature, feature),
+      "size": reconstruction(jnp.zeros_like(feature), feature),
     }
     return {k: ((v * mask).sum(), mask.sum()) for k, v in values.items()}
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from jaxvision.data.batches import Rows
 from jaxvision.losses.distillation import reconstruction
-from jaxvision.methods.common import batching
+from jaxvision.methods.common import batching, quantized
 from jaxvision.methods.common.distillation import (
   Criterion,
   Guide,
@@ -20,8 +21,9 @@ from jaxvision.methods.common.distillation import (
   begin,
   forward,
   joined,
+  part,
 )
-from jaxvision.methods.common.supervised import VIEW, Evaluate, Loss, Model
+from jaxvision.methods.common.supervised import VIEW, Evaluate, Loss, Model, started
 from jaxvision.models.coders import AutoEncoder
 from jaxvision.train import optimizers, state
 from jaxvision.train.stage import Stage, State
@@ -116,13 +118,19 @@ def coder_stage(
         variables, feature, True, mutable=["batch_stats"]
       )
       loss = reconstruction(output, feature, p=config.rec_norm).mean()
-      return loss, (dict(changed), {})
+      return loss, (dict(changed), {"relative": relative_error(output, feature)})
 
     now, logs = state.update(now, loss_fn, optimizer)
     return state.advance(now), logs
 
   fields = {"frozen": frozen, "init": init, "step": step, "evaluate": evaluate}
   return source.stage("autoencoder", size, **fields)
+
+
+def relative_error(output: Array, feature: Array) -> Array:
+  """Mean absolute error by the mean absolute value: 1 is what an output of 0 has."""
+  size = reconstruction(jnp.zeros_like(feature), feature).mean()
+  return reconstruction(output, feature).mean() / jnp.maximum(size, 1e-12)
 
 
 def student_stage(
@@ -141,8 +149,10 @@ def student_stage(
 ) -> Stage:
   """The stage that trains a student, and what adapts its features, together.
 
+  Its state has `joined` variables, and in "split" the channels' parts.
+
   Args:
-    config: `batch_size`, `optimizer` and `ema` are read.
+    config: `batch_size`, `optimizer`, `ema` and `quantize` are read.
     model: the student.
     source: of the batches.
     criterion: what the teacher adds.
@@ -154,40 +164,79 @@ def student_stage(
     evaluate: as of a `Stage`.
     monitor: as of a `Stage`.
     name: of the stage.
-
-  Returns:
-    A stage whose state has `joined` variables, and in "split" the channels' parts.
   """
-  size = config.batch_size
+  size, accumulate = config.batch_size, config.optimizer.accumulate
   optimizer = source.optimizer(config.optimizer, size)
+  epoch = batching.steps_per_epoch(source.train, size)
+
+  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
+    chosen = batching.rows(frozen, batch)
+    now = quantized.anneal(config, now, epoch)
+    x = source.inputs(chosen, jax.random.fold_in(key, VIEW))
+    guide = jax.lax.stop_gradient(see(frozen, x)) if _guided(criterion) else None
+    task = lambda outputs: loss(outputs, chosen)
+    loss_fn = _student_loss(model, now, x, criterion, guide, task, strength, key)
+    now, logs = state.update(now, loss_fn, optimizer)
+    now = _settled(model, now)
+    return state.advance(now, decay=config.ema.decay, every=accumulate), logs
+
+  init = _student_init(config, model, source, criterion, optimizer)
+  fields = {"frozen": frozen, "init": init, "step": step, "evaluate": evaluate}
+  return source.stage(name, size, monitor=monitor, **fields)
+
+
+def _student_init(
+  config: ConfigDict,
+  model: Model,
+  source: Source,
+  criterion: Criterion,
+  optimizer: optax.GradientTransformation,
+) -> Callable[[PRNGKey, PyTree, PyTree], State]:
+  """Returns the `init` of a student's stage."""
 
   def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
     one = jax.tree.map(lambda x: x[:1], batching.rows(frozen, batch))
     fresh = begin(key, model, source.inputs(one, key), criterion)
-    split, started = fresh.pop("split"), joined(student=frozen.get("start", {}))
-    variables = {c: {**tree, **started.get(c, {})} for c, tree in fresh.items()}
+    split, adapter = fresh.pop("split"), part(fresh, "adapter")
+    random = part(fresh, "student")
+    student = started(config, model, random, frozen, batch, source.inputs, key)
+    variables = joined(student=student, adapter=adapter)
     made = {**state.create(variables, optimizer), "split": split}
     return state.with_ema(made) if config.ema.decay else made
 
-  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
-    chosen = batching.rows(frozen, batch)
-    x = source.inputs(chosen, jax.random.fold_in(key, VIEW))
-    guided = criterion.loss is not None or criterion.outputs is not None
-    guide = jax.lax.stop_gradient(see(frozen, x)) if guided else None
+  return init
 
-    def loss_fn(params: PyTree):
-      variables = {**state.variables(now, average=False), "params": params}
-      outputs, parts, changed = forward(
-        model, variables, x, criterion, now["split"], key=key
-      )
-      task, logs = loss(outputs, chosen)
-      total, more = added(criterion, outputs, parts, guide, strength(now["step"]))
-      total = total + criterion.task_weight * task if criterion.task_weight else total
-      return total, (changed, {**logs, "task": task, **more})
 
-    now, logs = state.update(now, loss_fn, optimizer)
-    accumulate = config.optimizer.accumulate
-    return state.advance(now, decay=config.ema.decay, every=accumulate), logs
+def _guided(criterion: Criterion) -> bool:
+  return criterion.loss is not None or criterion.outputs is not None
 
-  fields = {"frozen": frozen, "init": init, "step": step, "evaluate": evaluate}
-  return source.stage(name, size, monitor=monitor, **fields)
+
+def _student_loss(
+  model: Model,
+  now: State,
+  x: Array,
+  criterion: Criterion,
+  guide: Guide | None,
+  task: Callable[[PyTree], tuple[Array, dict[str, Array]]],
+  strength: optax.Schedule,
+  key: PRNGKey,
+) -> Callable[[PyTree], Any]:
+  """The loss of a training pass, and the statistics and logs that it changes."""
+
+  def loss_fn(params: PyTree):
+    variables = {**state.variables(now, average=False), "params": params}
+    outputs, parts, changed = forward(
+      model, variables, x, criterion, now["split"], key=key
+    )
+    own, logs = task(outputs)
+    total, more = added(criterion, outputs, parts, guide, strength(now["step"]))
+    total = total + criterion.task_weight * own if criterion.task_weight else total
+    return total, (changed, {**logs, "task": own, **more})
+
+  return loss_fn
+
+
+def _settled(model: Model, now: State) -> State:
+  """The state with those quantizers of the student moved that no gradient trains."""
+  student = quantized.settle(model, part({"params": now["params"]}, "student"))
+  return {**now, "params": {**now["params"], "student": student["params"]}}

@@ -62,9 +62,15 @@ def networks(config: ConfigDict, student: Model, peer: Model) -> Networks:
   """Pairs two networks as `config.distill` says.
 
   Raises:
-    UserError: not one tap a network.
+    UserError: not one tap a network, or what two networks at once cannot do.
   """
-  fields, coder = config.distill, config.coder
+  fields, coder, quantize = config.distill, config.coder, config.quantize
+  files = config.init_from or config.teacher.init_from
+  if files or quantize.weights or quantize.activations:
+    raise UserError(
+      f"config.distill.kind {fields.kind!r} trains both networks from the start and "
+      "quantizes none; unset init_from, teacher.init_from and quantize."
+    )
   taps = [tuple(fields.taps), tuple(fields.teacher_taps or fields.taps)]
   if [len(t) for t in taps] != [1, 1]:
     raise UserError(

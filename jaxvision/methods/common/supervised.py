@@ -24,7 +24,10 @@ Loss = Callable[[PyTree, PyTree], tuple[Array, dict[str, Array]]]
 
 
 def build_model(
-  config: ConfigDict, classes: int, inserted: Sequence[Mapping[str, Any]] = ()
+  config: ConfigDict,
+  classes: int,
+  inserted: Sequence[Mapping[str, Any]] = (),
+  **fields: Any,
 ) -> Model:
   """Builds `config.model` with transforms inserted, quantized as the config says.
 
@@ -32,8 +35,9 @@ def build_model(
     config: `model`, `dtype`, `insert` and `quantize` are read.
     classes: of the data.
     inserted: entries of the method's own, before those of `config.insert`.
+    **fields: of the network that follow from data or method, too.
   """
-  own = {"classes": classes, "dtype": config.dtype}
+  own = {"classes": classes, "dtype": config.dtype, **fields}
   # Quantizers last: what the next layer takes is quantized in training, too.
   entries = [*inserted, *config.insert, *quantized.insertions(config)]
   network = models.build({**config.model.to_dict(), **own})
@@ -137,18 +141,41 @@ def _init_fns(
     return model.init(key, inputs(one, key))
 
   def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
-    begun = frozen.get("start", {})
-    variables = initial.merge(random(key, frozen, batch), begun)
-
-    def examples() -> Array:
-      rows = initial.sample(frozen, batch, config.quantize.examples, key)
-      return inputs(batching.rows(frozen, rows), key)
-
-    variables = quantized.fit(model, variables, begun, examples, key)
-    fresh = state.create(variables, optimizer)
-    return state.with_ema(fresh) if config.ema.decay else fresh
+    fresh = random(key, frozen, batch)
+    variables = started(config, model, fresh, frozen, batch, inputs, key)
+    made = state.create(variables, optimizer)
+    return state.with_ema(made) if config.ema.decay else made
 
   return random, init
+
+
+def started(
+  config: ConfigDict,
+  model: Model,
+  random: PyTree,
+  frozen: PyTree,
+  batch: PyTree,
+  inputs: Callable[[PyTree, PRNGKey], Array],
+  key: PRNGKey,
+) -> PyTree:
+  """The variables that training begins with: those of "start", quantizers fitted.
+
+  Args:
+    config: `quantize.examples` is read.
+    model: from `build_model`.
+    random: its variables as they are without a start.
+    frozen: with "start" if there is one, and perhaps resident "data".
+    batch: the first one.
+    inputs: (batch, key) -> what the network takes in training.
+    key: of the choice of examples that activation quantizers are fitted to.
+  """
+  start = frozen.get("start", {})
+
+  def examples() -> Array:
+    rows = initial.sample(frozen, batch, config.quantize.examples, key)
+    return inputs(batching.rows(frozen, rows), key)
+
+  return quantized.fit(model, initial.merge(random, start), start, examples, key)
 
 
 def _frozen_fn(
