@@ -33,7 +33,8 @@ PAPER = {
   "data.distort.task": "",
   "data.distort.test": (),
   "data.limit": 0,
-  "retrieval.source": "",
+  "retrieval.source": "",  # or ukbench:FOLDER, holidays:FOLDER
+  "retrieval.at": "relu7",
   "reorder.at": "pool5",
   "reorder.n": 3,  # the last map has 6 x 6 places
   "epochs": 90.0,

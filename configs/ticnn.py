@@ -22,8 +22,9 @@ TYPES = {
 # The other nets of the comparison, with the same stages and without random warps.
 NETS = {
   "ti_pooling": {
-    "model": {**SMALL, "name": "ti_pooling", "angles": tuple(range(0, 360, 30))},
+    "model": {**SMALL, "name": "ti_pooling", "angles": tuple(range(0, 360, 45))},
     "transform.at": "",
+    "retrieval.at": "ti_pool",  # in front of it there is a row for each copy
   },
   "si_cnn": {
     "model": {**SMALL, "name": "si_cnn", "scales": (0.7, 1.0, 1.4)},
@@ -43,7 +44,8 @@ PAPER = {
   "data.distort.task": "",
   "data.distort.test": (),
   "data.limit": 0,
-  "retrieval.source": "",
+  "retrieval.source": "",  # or ukbench:FOLDER, holidays:FOLDER
+  "retrieval.at": "relu7",
   "transform.at": "relu[12]",
   "epochs": 90.0,
   "batch_size": 128,

@@ -1,11 +1,13 @@
 """Patch Reordering and TICNN as experiments: trained, tested on moved images, drawn."""
 
+import functools
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import support
 from PIL import Image
 
 from configs import patch_reordering, ticnn
@@ -103,8 +105,8 @@ def test_variants_train(tmp_path, method, variant):
 @pytest.mark.parametrize("method", CONFIGS)
 def test_paper_plans(method):
   config = CONFIGS[method].get_config("paper")
-  plan = experiment.run(config, None, "plan")
-  assert plan["stages"]["train"]["parameters"] == 62_397_480
+  found = support.planned_parameters(experiment.method_module(method), config)
+  assert found == 62_397_480
 
 
 @pytest.mark.parametrize("name", ["ti_pooling", "si_cnn", "spatial_transformer"])
@@ -118,11 +120,14 @@ def test_a_warp_acts_in_training_only():
   module = experiment.method_module(config.method)
   model = supervised.build_model(config, 10, module.insertions(config))
   x = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1))
-  variables = model.init(jax.random.key(1), x)
+  variables = jax.jit(model.init)(jax.random.key(1), x)
   plain = model._replace(rules=())
-  apply = lambda net, train, key: net.apply(
-    variables, x, train=train, rngs={"dropout": jax.random.key(key)}
-  )
+
+  @functools.partial(jax.jit, static_argnums=(0, 1))
+  def apply(net, train, key):
+    rngs = {"dropout": jax.random.key(key)}
+    return net.apply(variables, x, train=train, rngs=rngs)
+
   np.testing.assert_array_equal(apply(model, False, 0), apply(plain, False, 0))
   still = apply(plain, True, 0)
   moved = [np.abs(apply(model, True, key) - still).max() > 1e-4 for key in range(12)]
@@ -133,27 +138,23 @@ def test_views_are_fresh_in_training_and_fixed_in_evaluation():
   config = configure(**{"data.distort.train": "rst"})
   made = views.make_views(config)
   image = jnp.full((2, 8, 8, 1), 255, jnp.uint8)
-  draw = lambda key: np.asarray(made.train(jax.random.key(key), image))
+  draw = jax.jit(lambda seed: made.train(jax.random.key(seed), image))
   assert draw(0).shape == (2, 32, 32, 1) and np.abs(draw(0) - draw(1)).max() > 0.1
-  test = made.evaluate["test"]
-  assert set(test) == {"", *config.data.distort.test}
-  assert set(made.evaluate["val"]) == {""}
-  rows = jnp.arange(2)
-  np.testing.assert_array_equal(test["rst"](rows, image), test["rst"](rows, image))
+  test, val = made.evaluate["test"], made.evaluate["val"]
+  assert set(test) == {"", *config.data.distort.test} and set(val) == {""}
+  rows, see = jnp.arange(2), jax.jit(test["rst"])
+  np.testing.assert_array_equal(see(rows, image), see(rows, image))
   # a row's pose does not depend on its batch
-  np.testing.assert_allclose(
-    test["rst"](rows, image)[1:], test["rst"](rows[1:], image[1:]), atol=1e-6
-  )
-  assert (
-    np.abs(test[""](rows, image) - made.evaluate["val"][""](rows, image)).max() > 0.1
-  )
+  np.testing.assert_allclose(see(rows, image)[1:], see(rows[1:], image[1:]), atol=1e-6)
+  differences = jax.jit(lambda: test[""](rows, image) - val[""](rows, image))()
+  assert np.abs(differences).max() > 0.1
 
 
 def test_plain_view_is_still_and_of_the_same_size():
   config = configure("patch_reordering")
   made = views.make_views(config)
   image = jnp.full((2, 8, 8, 1), 255, jnp.uint8)
-  x = np.asarray(made.plain(image))
+  x = np.asarray(jax.jit(made.plain)(image))
   np.testing.assert_array_equal(x[0], x[1])
   assert x[:, :16, :16].sum() > 100 and x[:, 17:, 17:].sum() == 0  # top left
   spec = made.plain(jax.ShapeDtypeStruct((1, 8, 8, 1), np.uint8))
@@ -166,14 +167,15 @@ def test_robustness_at_rest_is_the_accuracy_on_plain_images():
   model = supervised.build_model(config, 10, module.insertions(config))
   spec = classifier.network_input(config, data)
   now = sharding.place_replicated(
-    model.init(jax.random.key(0), jnp.zeros(spec.shape)),
+    jax.jit(model.init)(jax.random.key(0), jnp.zeros(spec.shape)),
     sharding.build_mesh(config.mesh),
   )
   (found,) = robustness.accuracies(config, data, model, now, [(0.0, 0.0)])
   test = data.splits["test"]
   batch = test[np.arange(len(test))]
-  x = views.make_views(config).plain(jnp.asarray(batch["image"]))
-  right = model.apply(state.variables(now), x).argmax(1) == batch["label"]
+  plain = views.make_views(config).plain
+  logits = jax.jit(lambda v, image: model.apply(v, plain(image)))
+  right = logits(state.variables(now), batch["image"]).argmax(1) == batch["label"]
   assert found == pytest.approx(float(right.mean()), abs=0.01)
 
 
@@ -190,7 +192,13 @@ def test_robustness_at_rest_is_the_accuracy_on_plain_images():
       "config.retrieval.source is 'oxford:x'",
     ),
     ("ticnn", {"retrieval.distortion": "x"}, "config.retrieval.distortion"),
-    ("ticnn", {"retrieval.at": "relu9"}, "feature 'relu9' is no place"),
+    ("ticnn", {"retrieval.source": "holidays:nowhere"}, "nowhere"),
+    (
+      "ticnn",
+      {"model.name": "ti_pooling", "transform.at": ""},
+      "'relu_dense' holds (24, 8) for one image",
+    ),
+    ("ticnn", {"retrieval.at": "relu9"}, "config.retrieval.at: 'relu9' is no place"),
     ("patch_reordering", {"reorder.n": 0}, "n is 0"),
     ("patch_reordering", {"reorder.levels": 5}, "x is 8x8"),
   ],

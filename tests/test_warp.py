@@ -148,27 +148,6 @@ def test_nearest_rounds_halves_away_from_zero_and_no_more():
   np.testing.assert_array_equal(y[0, 0, :, 0], [1, 0, 2, 2])
 
 
-@pytest.mark.parametrize("border", warp_sampling.BORDERS)
-@pytest.mark.parametrize("interpolation", warp_sampling.INTERPOLATIONS)
-def test_value_and_gradient_equal_those_of_the_plain_form(border, interpolation):
-  x, gy = images((3, 6, 5, 2)), images((3, 6, 5, 2), 1)
-  matrix = affine_matrix(jnp.array([10.0, 130.0, -50.0]), 1.1, (0.3, -0.7))
-  coordinates = affine_coordinates(matrix, (6, 5))
-
-  def run(x):
-    return warp(x, coordinates, border=border, interpolation=interpolation)
-
-  y, pull = jax.vjp(run, x)
-  with pytest.MonkeyPatch.context() as patch:
-    plain = jax.vmap(warp_sampling._sum_of_taps)  # autodiff of the plain form
-    patch.setattr(warp_sampling, "_sample", plain)
-    plain_y, plain_pull = jax.vjp(run, x)
-    tangent = jax.jvp(run, (x,), (gy,))[1]
-  chex.assert_trees_all_close(y, plain_y, atol=1e-6)
-  chex.assert_trees_all_close(pull(gy), plain_pull(gy), atol=1e-5)
-  chex.assert_trees_all_close(jax.jvp(run, (x,), (gy,))[1], tangent, atol=1e-5)
-
-
 def test_linear_and_backward_is_the_transpose():
   x, z = images((2, 8, 6, 3)), images((2, 8, 6, 3), 1)
   run = functools.partial(jit_affine_warp, angle=33.0, scale=0.8, shift=(1.2, -0.4))
@@ -277,22 +256,6 @@ def test_vmap_over_angles():
   angles = jnp.array([10.0, 20.0])
   y = jax.vmap(lambda angle: jit_affine_warp(x, angle=angle))(angles)
   chex.assert_trees_all_close(y[1], jit_affine_warp(x, angle=20.0), atol=1e-6)
-
-
-def test_a_sharded_batch_stays_sharded():
-  mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-  sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
-  x = jax.device_put(images((4, 6, 6, 2)), sharding)
-  angle = jax.device_put(jnp.arange(4.0) * 20, sharding)
-
-  def loss(x, angle):
-    return jnp.sum(affine_warp(x, angle=angle) ** 2, (1, 2, 3))
-
-  gradient = jax.jit(lambda x, angle: jax.grad(lambda x: loss(x, angle).sum())(x))
-  text = gradient.lower(x, angle).compile().as_text()
-  assert "all-gather" not in text and "all-reduce" not in text
-  whole = gradient(np.asarray(x), np.asarray(angle))
-  chex.assert_trees_all_close(gradient(x, angle), whole, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,13 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from jaxvision.data import image_files
 from jaxvision.data.examples import Batch, Examples, Images, Indices
-from jaxvision.data.retrieval_files import HOLIDAYS_GROUP, UKBENCH_GROUP
+from jaxvision.data.retrieval_files import (
+  HOLIDAYS_GROUP,
+  UKBENCH_GROUP,
+  RetrievalFiles,
+)
 from jaxvision.errors import UserError
 from jaxvision.typing import Array, Float, Int, PRNGKey
 
@@ -22,6 +27,30 @@ from jaxvision.typing import Array, Float, Int, PRNGKey
 Distortion = Callable[
   [PRNGKey, Float32[np.ndarray, "n h w c"]], Float[np.ndarray | Array, "n h w c"]
 ]
+View = Callable[[Images], Float[np.ndarray | Array, "n h w c"]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileImages:
+  """Image files that are decoded when they are asked for: UK-Bench has 10,200.
+
+  Attributes:
+    files: which.
+    shape: (height, width, channels) into which they are brought.
+    fit: how, as of `decoding.decode`.
+    view: from uint8 images of this shape to what the network takes.
+  """
+
+  files: RetrievalFiles
+  shape: tuple[int, int, int]
+  fit: str
+  view: View
+
+  def __getitem__(self, indices: Indices) -> Float32[np.ndarray, "n h w c"]:
+    """The images at `indices`."""
+    paths = [str(self.files.paths[i]) for i in indices]
+    read = image_files.read_images(paths, self.shape, np.dtype("uint8"), fit=self.fit)
+    return np.asarray(self.view(np.stack([image for _, image in read])))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,7 +65,7 @@ class RetrievalTask:
     group: for `metrics.retrieval.ns_score`: images of one instance.
   """
 
-  image: Float32[np.ndarray, "n h w c"]
+  image: Float32[np.ndarray, "n h w c"] | FileImages
   number: Int[np.ndarray, " n"]
   group: Int[np.ndarray, " n"]
 
@@ -67,6 +96,14 @@ def instances(examples: Examples, count: int, *, seed: int) -> Images:
     )
   rows = np.random.default_rng(seed).permutation(len(examples))[:count]
   return examples[rows]["image"]
+
+
+def file_task(
+  files: RetrievalFiles, shape: tuple[int, int, int], *, fit: str, view: View
+) -> RetrievalTask:
+  """The task of UK-Bench's or Holidays' own files; arguments as of `FileImages`."""
+  images = FileImages(files, shape, fit, view)
+  return RetrievalTask(images, files.number, files.group)
 
 
 def ukbench_task(images: Images, distort: Distortion, *, key: PRNGKey) -> RetrievalTask:

@@ -149,17 +149,18 @@ def _visit(inserted: Inserted, *inputs: Any, train: bool, **kwargs: Any) -> _Wal
 
 
 def places(
-  model: nn.Module, *inputs: Any, train: bool = False, **kwargs: Any
+  model: nn.Module | Inserted, *inputs: Any, train: bool = False, **kwargs: Any
 ) -> dict[str, PyTree]:
   """Lists the places of a model, in order of call, with the shapes of their outputs.
 
   Args:
-    model: a Linen module.
+    model: a Linen module, or one with insertions.
     *inputs: its inputs, as arrays or `jax.ShapeDtypeStruct`s.
     train: passed on.
     **kwargs: passed on.
   """
-  return _visit(Inserted(model, ()), *inputs, train=train, **kwargs).places
+  whole = model if isinstance(model, Inserted) else Inserted(model, ())
+  return _visit(whole, *inputs, train=train, **kwargs).places
 
 
 def inserted_where(

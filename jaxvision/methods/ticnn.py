@@ -21,7 +21,7 @@ from jaxvision.typing import Array, Float
 from jaxvision.viz import warps
 
 load = image_data.load
-expected_files = image_data.expected_files
+expected_files = invariance.expected_files
 SHOWN = 6  # warps in the figure
 
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
   import matplotlib.figure
 
 RIGHT, WRONG = figures.PALETTE[2], figures.PALETTE[1]  # green; vermilion, as red
+ROUNDING = 1e-4  # interpolated images leave [0, 1] by so much at most
 _PANEL = (1.15, 1.4)  # inches
 
 
 def draw_rank_lists(
   queries: Shaped[np.ndarray | Array, "q h w c"],
   ranked: Shaped[np.ndarray | Array, "q k h w c"],
-  correct: Bool[np.ndarray | Array, "q k"],
+  correct: Bool[np.ndarray | Array, "q k"] | None,
   distances: Float[np.ndarray | Array, "q k"],
   path: Path,
   *,
@@ -36,7 +37,7 @@ def draw_rank_lists(
   Args:
     queries: images; uint8, or float in [0, 1]; 1 or 3 channels.
     ranked: the k results of each query, the nearest first; sizes of the queries.
-    correct: whether each result is a match.
+    correct: whether each result is a match; None where nobody knows, without frames.
     distances: of the results, ascending; written below them.
     path: of the PNG.
     names: of the queries, written above them; by default "query".
@@ -49,7 +50,8 @@ def draw_rank_lists(
   """
   names = names or ["query"] * len(queries)
   distance = figures.finite("distances", distances)
-  if not len(queries) == len(ranked) == len(correct) == len(distance) == len(names):
+  known = distance if correct is None else correct
+  if not len(queries) == len(ranked) == len(known) == len(distance) == len(names):
     raise ValueError("queries, ranked, correct, distances and names differ in length.")
   if (np.diff(distance, axis=1) < 0).any():
     raise ValueError("distances must ascend along the ranks of each query.")
@@ -58,25 +60,28 @@ def draw_rank_lists(
   left, right = (_pixels(x[:shown]) for x in (queries, ranked))
   for row, panels in enumerate(axes):
     _draw_image(panels[0], left[row], title=names[row])
-    _draw_results(panels[1:], right[row], correct[row], distance[row], numbered=not row)
+    frames = None if correct is None else correct[row]
+    _draw_results(panels[1:], right[row], frames, distance[row], numbered=not row)
   if shown < len(queries):
     title = f"{title}, " * bool(title) + f"first {shown} of {len(queries)} queries"
   figures.headline(figure, title)
-  _explain(figure)
+  if correct is not None:
+    _explain(figure)
   return figures.save(figure, path)
 
 
 def _draw_results(
   panels: Sequence["matplotlib.axes.Axes"],
   images: np.ndarray,
-  correct: Bool[np.ndarray | Array, " k"],
+  correct: Bool[np.ndarray | Array, " k"] | None,
   distance: Float[np.ndarray, " k"],
   *,
   numbered: bool,
 ) -> None:
   for rank, panel in enumerate(panels):
     _draw_image(panel, images[rank], title=f"{rank + 1}" if numbered else "")
-    _frame(panel, bool(correct[rank]))
+    if correct is not None:
+      _frame(panel, bool(correct[rank]))
     label = f"{distance[rank]:.3g}"
     panel.set_xlabel(label, fontsize=figures.SMALL, color=figures.MUTED)
 
@@ -87,7 +92,7 @@ def _pixels(images: Shaped[np.ndarray | Array, "..."]) -> np.ndarray:
   if x.shape[-1] not in (1, 3):
     raise ValueError(f"images have {x.shape[-1]} channels; only 1 or 3 can be drawn.")
   x = figures.finite("images", x / 255 if x.dtype == np.uint8 else x)
-  if x.min() < 0 or x.max() > 1:
+  if x.min() < -ROUNDING or x.max() > 1 + ROUNDING:
     raise ValueError("images have values outside [0, 1].")
   return x[..., 0] if x.shape[-1] == 1 else x
 

@@ -13,6 +13,7 @@ from jaxvision.layers import insertion
 from jaxvision.methods.common import (
   classification,
   classifier,
+  image_data,
   retrieval,
   robustness,
   supervised,
@@ -41,6 +42,7 @@ def build(
     draw: (maps as they enter the transform, folder) -> a figure of what it does.
   """
   model = supervised.build_model(config, len(data.classes), inserted)
+  retrieval.check(config, data, model)
 
   def figures(now: State, folder: Path) -> None:
     robustness.draw(config, data, model, now, folder)
@@ -50,6 +52,11 @@ def build(
 
   evaluate = evaluator(config, data, model)
   return classifier.build(config, data, model, evaluate=evaluate, figures=figures)
+
+
+def expected_files(config: ConfigDict) -> tuple[str, ...]:
+  """Says which files are expected where, of the images and of retrieval."""
+  return image_data.expected_files(config) + retrieval.expected_files(config)
 
 
 def evaluator(config: ConfigDict, data: ImageDataset, model: Model) -> Evaluate:
