@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -112,3 +113,17 @@ def classifier(
     evaluate=evaluate,
     monitor="accuracy",
   )
+
+
+def planned_parameters(module, config) -> int:
+  """Parameters of a method's only stage at full scale, whose step is traced.
+
+  As the mode "plan" does without data, but without compiling.
+  """
+  (stage,) = module.build(config, module.load(config, abstract=True)).stages
+  frozen, key = stage.frozen({}), jax.random.key(0)
+  now = jax.eval_shape(stage.init, key, frozen, stage.spec)
+  after, _ = jax.eval_shape(stage.step, now, frozen, stage.spec, key)
+  chex.assert_trees_all_equal_shapes_and_dtypes(after, now)
+  assert module.expected_files(config)
+  return sum(x.size for x in jax.tree.leaves(now["params"]))

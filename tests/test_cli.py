@@ -28,8 +28,11 @@ def command(*args):
   return [sys.executable, "experiments/main.py", *args]
 
 
-def environment():
-  return {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+def environment(devices=1):
+  """That of the tests, with another number of devices than their four."""
+  flags = os.environ["XLA_FLAGS"]
+  count = f"device_count={devices}"
+  return {**os.environ, "XLA_FLAGS": flags.replace("device_count=4", count)}
 
 
 def main(*args, code=0):
@@ -101,15 +104,19 @@ def wait_for(process, words):
   raise AssertionError(process.stderr.read())
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("whole")
-  main(*LONG, f"--workdir={folder}")
-  return results(folder)
+def test_interrupted_and_killed_run_ends_like_an_undisturbed_one(tmp_path):
+  whole, broken = tmp_path / "whole", tmp_path / "broken"
+  main(*LONG, f"--workdir={whole}")
+  interrupt(broken)
+  kill(broken)
+  done = main(*LONG, f"--workdir={broken}")
+  assert "resumed from step" in done.stdout
+  assert results(broken)["metrics"] == results(whole)["metrics"]
 
 
-def test_sigterm_saves_exits_0_within_seconds_and_resumes(tmp_path, uninterrupted):
-  process = start(*LONG, f"--workdir={tmp_path}")
+def interrupt(folder):
+  """SIGTERM saves and exits with 0 within seconds."""
+  process = start(*LONG, f"--workdir={folder}")
   wait_for(process, "100 train")
   process.send_signal(signal.SIGTERM)
   begin = time.monotonic()
@@ -117,17 +124,13 @@ def test_sigterm_saves_exits_0_within_seconds_and_resumes(tmp_path, uninterrupte
   assert process.returncode == 0, err
   assert time.monotonic() - begin < 10
   assert "SIGTERM: saved stage train at step" in out
-  assert not (tmp_path / "results.json").exists()
-  done = main(*LONG, f"--workdir={tmp_path}")
-  assert "resumed from step" in done.stdout
-  assert results(tmp_path)["metrics"] == uninterrupted["metrics"]
+  assert not (folder / "results.json").exists()
 
 
-def test_sigkill_leaves_the_last_checkpoint(tmp_path, uninterrupted):
-  process = start(*LONG, f"--workdir={tmp_path}")
+def kill(folder):
+  """SIGKILL leaves what was saved before; the run had resumed from the SIGTERM's."""
+  process = start(*LONG, f"--workdir={folder}")
+  wait_for(process, "resumed from step")
   wait_for(process, "200 train")
   process.kill()
   process.communicate()
-  done = main(*LONG, f"--workdir={tmp_path}")
-  assert "resumed from step" in done.stdout
-  assert results(tmp_path)["metrics"] == uninterrupted["metrics"]

@@ -1,10 +1,12 @@
 """GTAN as an experiment: trained, evaluated, predicted with, on files of one's own."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
+import support
 
 from configs import gtan as config_file
 from jaxvision import experiment
@@ -28,6 +30,7 @@ TINY = {
   "steps": 6,
   "per_dispatch": 3,
   "optimizer.schedule.warmup": 2.0,
+  "checkpoint.every": 3,
   "eval.every": 0,
   "eval.batch_size": 4,
   "log.figures": False,
@@ -84,9 +87,10 @@ def test_export_detects_without_model_code(folder, unchecked):
   assert found["segments"].shape == (3, 20, 2)
 
 
-def test_paper_scale_plans_without_data():
-  plan = experiment.run(config_file.get_config("paper"), None, "plan")
-  assert plan["stages"]["train"]["parameters"] > 44_640_768
+def test_paper_scale_traces_without_data():
+  config = config_file.get_config("paper")
+  found = support.planned_parameters(experiment.method_module("gtan"), config)
+  assert found > 44_640_768
 
 
 def test_features_and_annotations_alone_make_a_run(tmp_path):
@@ -109,14 +113,11 @@ def test_features_and_annotations_alone_make_a_run(tmp_path):
   assert train.shape == (64, 12)  # 50 steps are next to 64; 12 numbers each
 
 
-@pytest.mark.parametrize("variant", ["fixed", "unpooled,cell", "greedy"])
-def test_variants_train(tmp_path, variant):
-  found = experiment.run(configure(variant, steps=3), tmp_path)["metrics"]
-  assert 0 <= found["map/avg"] <= 1
-
-
-def test_grouping_trains(tmp_path):
-  config = configure(**{"model.group_layers": (1, 2), "steps": 3})
+@pytest.mark.parametrize(
+  "variant, layers", [("fixed,greedy", ()), ("unpooled,cell", (1, 2))]
+)
+def test_variants_and_grouping_train(tmp_path, variant, layers):
+  config = configure(variant, **{"model.group_layers": layers, "steps": 3})
   assert 0 <= experiment.run(config, tmp_path)["metrics"]["map/avg"] <= 1
 
 
@@ -180,14 +181,15 @@ def test_perfect_detections_score_one(variant):
   assert found["ar/100"] == 1.0
 
 
-def test_resume_is_bit_for_bit(tmp_path):
-  whole = experiment.run(configure(), tmp_path / "whole")
-  experiment.run(configure(), tmp_path / "halves")  # ends, then is read back
-  again = experiment.run(configure(), tmp_path / "halves")
-  assert again["metrics"] == whole["metrics"]
+def test_resume_is_bit_for_bit(folder, tmp_path):
+  again = tmp_path / "again"
+  shutil.copytree(folder, again)
+  shutil.rmtree(again / "checkpoints" / "train" / "6")  # leaves what step 3 saved
+  (again / "results.json").unlink()
+  found = experiment.run(configure(), again)
+  whole = json.loads((folder / "results.json").read_text())
+  assert found["metrics"] == whole["metrics"]
   plan = experiment.prepare(experiment.method_module("gtan"), configure())
-  states = [
-    experiment.final_state(plan, tmp_path / name) for name in ("whole", "halves")
-  ]
+  states = [experiment.final_state(plan, where) for where in (folder, again)]
   for a, b in zip(*map(jax.tree.leaves, states), strict=True):
     np.testing.assert_array_equal(a, b)

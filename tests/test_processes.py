@@ -1,12 +1,11 @@
 """Two processes on the loopback interface train what one process trains."""
 
 import json
-import os
 import socket
 import subprocess
 
 import pytest
-from test_cli import ROOT, SMALL, command
+from test_cli import ROOT, SMALL, command, environment
 
 ARGS = [*SMALL, "--config.model.hidden=(128,)", "--config.batch_size=40"]
 
@@ -18,11 +17,10 @@ def free_port():
 
 
 def start(folder, *args, devices):
-  flags = f"--xla_force_host_platform_device_count={devices}"
   return subprocess.Popen(
     command(*ARGS, f"--workdir={folder}", *args),
     cwd=ROOT,
-    env={**os.environ, "XLA_FLAGS": flags},
+    env=environment(devices),
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -48,10 +46,16 @@ def metrics(folder):
   return json.loads((folder / "results.json").read_text())["metrics"]
 
 
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("one")
+  finish([start(folder, devices=4)])
+  return folder
+
+
 @pytest.mark.parametrize("extra", [[], ["--config.mesh.fsdp=2"]], ids=["data", "fsdp"])
-def test_two_processes_equal_one(tmp_path, extra):
-  one, two = tmp_path / "one", tmp_path / "two"
-  finish([start(one, devices=4)])
+def test_two_processes_equal_one(one, tmp_path, extra):
+  two = tmp_path / "two"
   address = f"127.0.0.1:{free_port()}"
   finish(
     [
