@@ -27,6 +27,7 @@ def parse_flags(argv: Sequence[str]) -> list[str]:
   """Parses flags for `absl.app.run`; a mistake ends in one sentence, exit code 2."""
   try:
     _check_file(argv)
+    sys.argv[:] = argv = by_name(argv)  # ml_collections reads overrides from there
     rest = flags.FLAGS(list(argv))
     _check_tuples(argv, flags.FLAGS.config)
     if len(rest) > 1:
@@ -50,6 +51,21 @@ def _values(argv: Sequence[str], name: str) -> list[str]:
   found = [m[1] for a in argv if (m := re.fullmatch(rf"--?{name}=(.*)", a))]
   pairs = itertools.pairwise(argv)
   return found + [b for a, b in pairs if re.fullmatch(rf"--?{name}", a)]
+
+
+def by_name(argv: Sequence[str]) -> list[str]:
+  """Reads --config.attack=pgd as --config.attack.name=pgd, as of all parts with a name.
+
+  Args:
+    argv: the command line.
+  """
+  known = _unchanged(argv) if _overrides(argv) else {}
+  found = []
+  for argument in argv:
+    match = re.fullmatch(r"(--?config\.([^=]+))(=.*)?", argument)
+    named = match and match[2] not in known and f"{match[2]}.name" in known
+    found.append(f"{match[1]}.name{match[3] or ''}" if named else argument)
+  return found
 
 
 def _explain(argv: Sequence[str], error: Exception) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from ml_collections import ConfigDict
 
 from jaxvision.data import images as image_sets
+from jaxvision.data import partial_defaults as partial_sets
+from jaxvision.data import reid_defaults as reid_sets
 from jaxvision.data import skeleton_defaults as skeleton_sets
 from jaxvision.data import temporal_defaults as temporal_sets
 from jaxvision.errors import UserError
@@ -60,6 +62,22 @@ QUANTIZE = {
   "start": 0.0,  # epochs that the temperature has behind it
   "cap": 2000.0,  # of the weights' temperature
   "examples": 1000,  # that activation quantizers are fitted to
+  "integers": False,  # int8 arithmetic at inference, where it is possible and a gain
+}
+# Attacks on a trained classifier of images, see methods.common.robust_attacks: `eval`
+# runs them, and `train` in its end. 0 stands for an attack's own number.
+ATTACK = {
+  # fgsm, pgd, apgd, fab, square, autoattack, or several with commas; "" is none
+  "name": "",
+  "eps": 8 / 255,  # largest change of a value in [0, 1]
+  "loss": "ce",  # pgd: ce, cw, dlr, trades; apgd: ce, dlr, cw
+  "steps": 0,  # pgd 20; apgd, fab 100
+  "step_size": 0.0,  # pgd: eps / 10
+  "restarts": 1,  # pgd
+  "queries": 0,  # square 5000
+  "examples": 1000,  # the first ones of the split; 0 is all
+  "curve": "pgd",  # attack of the curve over radii; "" draws none
+  "radii": (0.25, 0.5, 0.75, 1.0, 1.5, 2.0),  # of the curve, in multiples of eps
 }
 SHARED = {
   "method": "",
@@ -90,6 +108,7 @@ SHARED = {
     "checkpoint": "last",  # eval, predict, export: last or best
     "split": "test",  # --mode=eval
   },
+  "attack": ATTACK,
   "log": {
     "every": 100,  # steps between two lines of training logs
     "tensorboard": False,  # needs pip install "jaxvision[tb]"
@@ -100,8 +119,10 @@ SHARED = {
 # Keys that may change between two runs over one work directory.
 NOT_TRAINING = (
   "variant", "seeds", "per_dispatch", "mesh", "checkpoint", "eval", "log", "attack",
-  "data.folder", "data.distort.test", "data.resident_bytes", "data.features",
-  "data.annotations", "suppression", "metric", "retrieval", "robustness",
+  "data.folder", "data.distort.test", "data.resident_bytes", "data.targets",
+  "data.splits", "data.features", "data.annotations", "data.target.features",
+  "data.target.annotations", "data.moments.features", "data.moments.annotations",
+  "suppression", "metric", "retrieval", "robust", "robustness", "quantize.integers",
 )  # fmt: skip
 
 
@@ -126,9 +147,27 @@ def actions(**fields: object) -> ConfigDict:
   return config
 
 
+def partial_actions(**fields: object) -> ConfigDict:
+  """Returns the fields of actions of which some classes have trimmed clips only."""
+  config = actions()
+  with config.ignore_type():
+    config.update(partial_sets.PARTIAL)
+  del config.frames
+  config.generated = ConfigDict(partial_sets.PARTIAL["generated"])
+  config.update(fields)
+  return config
+
+
 def skeletons(**fields: object) -> ConfigDict:
   """Returns the fields of a data set of skeletons, some of them changed."""
   config = ConfigDict(skeleton_sets.DEFAULTS)
+  config.update(fields)
+  return config
+
+
+def people(**fields: object) -> ConfigDict:
+  """Returns the fields of data for re-identification, some of them changed."""
+  config = ConfigDict(reid_sets.DEFAULTS)
   config.update(fields)
   return config
 

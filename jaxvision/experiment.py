@@ -19,7 +19,7 @@ from jaxvision import compilation
 from jaxvision import config as config_lib
 from jaxvision.errors import UserError
 from jaxvision.interop import export
-from jaxvision.methods.common import quantized
+from jaxvision.methods.common import quantized, robust_report
 from jaxvision.metrics import intervals
 from jaxvision.train import ahead, program, reports, runner, sharding
 from jaxvision.train.stage import State
@@ -96,7 +96,8 @@ def prepare(module: ModuleType, config: ConfigDict, source: str = "") -> runner.
     "note": data.note,
   }
   marks = config_lib.fingerprint(config, data=data.name)
-  return runner.Plan(config, method, programs, marks, facts, versions())
+  attack = robust_report.attacker(config, data, method)
+  return runner.Plan(config, method, programs, marks, facts, versions(), attack)
 
 
 def versions() -> dict[str, str]:
@@ -130,6 +131,7 @@ def _evaluate(plan: runner.Plan, folder: Path) -> dict[str, Any]:
     stage = plan.method.stages[-1]
     state, frozen = found.states[stage.name], found.frozen[stage.name]
     metrics = stage.evaluate(state, frozen, plan.config.eval.split)
+    metrics |= plan.attack(state, where)
     each.append(runner.results(plan, seed, found.states, metrics, {}))
     name = f"eval_{plan.config.eval.split}.json"
     runner.write_json(where / name, each[-1])

@@ -151,7 +151,9 @@ def test_new_weights_and_radii_do_not_compile_again():
   for scale in (1.0, 2.0):
     own = jax.tree.map(lambda w, s=scale: w * s, weights)
     for eps in (0.1, 0.2):
-      sign_step(counted, objectives.ce, x, x, Aim(y), 0.01, eps, variables=own)
+      sign_step(
+        counted, objectives.ce, x, x, Aim(y), eps=eps, step_size=0.01, variables=own
+      )
 
 
 def test_no_gradient_flows_through_an_attack():

@@ -9,6 +9,7 @@ import pytest
 from attack_support import mlp, mlp_problem
 from ml_collections import ConfigDict
 
+from jaxvision import config as config_lib
 from jaxvision import interruption
 from jaxvision.attacks import fgsm, pgd, stages
 from jaxvision.errors import UserError
@@ -18,7 +19,7 @@ ROWS = 8
 
 
 def settings(name="pgd", *, seed=0, **fields):
-  attack = {**robust_attacks.DEFAULTS, "name": name, "eps": 0.1, **fields}
+  attack = {**config_lib.ATTACK, "name": name, "eps": 0.1, **fields}
   return ConfigDict({"seed": seed, "attack": attack})
 
 
@@ -92,7 +93,9 @@ def test_autoattack_reports_its_stages(monkeypatch):
     ]
   )
   monkeypatch.setattr(
-    robust_attacks, "auto_attack", lambda *args, **more: (None, None, next(shares))
+    robust_attacks,
+    "auto_attack",
+    lambda key, logits_fn, x, y, **more: (x, None, next(shares)),
   )
   found, _ = evaluate(settings("autoattack"), weights, batches)
   assert found.stages == {"clean": 19 / 20, "apgd-ce": 10 / 20, "square": 6 / 20}

@@ -54,6 +54,12 @@ def test_frames_tell_right_from_wrong_without_colours_too(tmp_path, drawn):
   assert not panels[0, 0].spines["left"].get_visible()  # a query is neither
 
 
+def test_without_a_truth_there_are_no_frames(tmp_path, drawn):
+  rank_list.draw_rank_lists(**lists() | {"correct": None}, path=tmp_path / "r.png")
+  assert not any(panel.spines["left"].get_visible() for panel in drawn[0].axes)
+  assert not drawn[0].legends
+
+
 def test_colours_bytes_and_device_arrays(tmp_path, drawn):
   given = {name: jnp.asarray(x) for name, x in lists(channels=3).items()}
   given["queries"] = (255 * given["queries"]).astype(jnp.uint8)

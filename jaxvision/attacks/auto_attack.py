@@ -30,15 +30,13 @@ def auto_attack(
   version: str = "standard",
   variables: PyTree = None,
   batch_size: int = 256,
-  report: Report | None = None,
+  report: Report = lambda line: None,
 ) -> tuple[Float[Array, "b h w c"], Bool[Array, " b"], dict[str, float]]:
   """APGD-CE, APGD-T, FAB-T and Square in this order, each on the survivors.
 
-  Croce and Hein (2020), "Reliable evaluation of adversarial robustness", section 5, the
-  version "standard": 100 steps, 9 targets, 5000 queries, one start each, none of which
-  can be cut. An image is broken once an attack changes its argmax. Chance depends on
-  its place in `x`, not on batches or other images. Runs on the host: it cannot be
-  jitted.
+  Croce and Hein (2020), "Reliable evaluation of adversarial robustness", section 5:
+  100 steps, 9 targets, 5000 queries, one start each, none of which can be cut. Chance
+  depends on an image's place in `x`, not on batches. It cannot be jitted.
 
   Args:
     key: of all draws.
@@ -50,7 +48,7 @@ def auto_attack(
     version: "standard".
     variables: if given, `logits_fn(variables, x)` is called.
     batch_size: most images in one call of the classifier.
-    report: called with a line of progress after every attack (of every target).
+    report: called with a line after every attack (of every target).
 
   Returns:
     Adversarial images (clean where none was found or needed), whether an image is
@@ -59,23 +57,17 @@ def auto_attack(
 
   Raises:
     UserError: another norm or version, fewer than 4 classes, no image.
-    Interrupted: SIGTERM arrived; nothing is kept, so give few images at a time.
+    Interrupted: SIGTERM arrived; nothing is kept: give few images at a time.
   """
-  _check(x, norm, version)
-  report = report or (lambda line: None)
   classes = jax.eval_shape(lambda: logits_of(logits_fn, variables, x)).shape[-1]
-  if classes < FEWEST_CLASSES:
-    raise UserError(f"AutoAttack needs at least 4 classes; there are {classes}.")
+  _check(x, classes, norm, version)
+  setting = Setting(logits_fn, variables, classes, eps)
   few = slice(0, batch_size)
   doubts = checks.doubts_of_classifier(logits_fn, x[few], y[few], variables=variables)
   for doubt in doubts:  # hours before the warnings below
     report(f"warning: {doubt}")
-  now, per_stage = _run(
-    key, Setting(logits_fn, variables, classes, eps), x, y, batch_size, report
-  )
-  doubts += checks.doubts_of_square(per_stage["fab-t"], per_stage["square"])
-  for doubt in doubts:
-    warnings.warn(doubt, checks.AttackWarning, stacklevel=2)
+  now, per_stage = _run(key, setting, x, y, batch_size, report)
+  _warn(doubts + checks.doubts_of_square(per_stage["fab-t"], per_stage["square"]))
   return jnp.asarray(now.x_adv), jnp.asarray(now.robust), per_stage
 
 
@@ -99,10 +91,17 @@ def _run(
   return now, per_stage
 
 
-def _check(x: Array, norm: str, version: str) -> None:
+def _warn(doubts: list[str]) -> None:
+  for doubt in doubts:
+    warnings.warn(doubt, checks.AttackWarning, stacklevel=3)
+
+
+def _check(x: Array, classes: int, norm: str, version: str) -> None:
   if norm != "linf":
     raise UserError(f"norm is {norm!r}; AutoAttack is here for 'linf' only.")
   if version != "standard":
     raise UserError(f"version is {version!r}; only 'standard' is here.")
   if len(x) == 0:
     raise UserError("AutoAttack was given no image.")
+  if classes < FEWEST_CLASSES:
+    raise UserError(f"AutoAttack needs at least 4 classes; there are {classes}.")

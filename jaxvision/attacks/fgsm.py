@@ -32,4 +32,6 @@ def fgsm(
     Adversarial images in [0, 1].
   """
   aim = objectives.Aim(y)
-  return sign_step(logits_fn, objectives.ce, x, x, aim, eps, eps, variables=variables)
+  return sign_step(
+    logits_fn, objectives.ce, x, x, aim, eps=eps, step_size=eps, variables=variables
+  )

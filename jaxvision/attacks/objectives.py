@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxvision.errors import UserError
 from jaxvision.losses.adversarial import logits_kl
 from jaxvision.losses.classification import cross_entropy
-from jaxvision.typing import Array, Float, Int
+from jaxvision.typing import Array, Float, Int, PyTree
 
 TINY = 1e-12  # the reference's, beside DLR's denominators
 
@@ -24,12 +24,13 @@ class Aim(NamedTuple):
   Attributes:
     label: [b] of the clean images.
     target: [b] the class to reach, for targeted objectives.
-    clean: [b, k] logits of the clean images, for "trades".
+    clean: [b, k] logits of the clean images, for "trades"; what an objective of your
+      own compares with may be any arrays.
   """
 
   label: Array
   target: Array | None = None
-  clean: Array | None = None
+  clean: PyTree = None
 
 
 Objective = Callable[[Any, Aim], Array]

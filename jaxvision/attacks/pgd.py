@@ -1,4 +1,9 @@
-"""Projected gradient ascent with sign steps in the L-infinity ball."""
+"""Projected gradient ascent with sign steps in the L-infinity ball.
+
+The loop of `pgd` is Python's, around one compiled step: a convolution's gradient inside
+an XLA loop is many times slower on the CPU. Inside somebody's jit it is unrolled, which
+is as fast and slow to compile; `ascend` is for there.
+"""
 
 import functools
 
@@ -28,16 +33,11 @@ def pgd(
   restarts: int = 1,
   variables: PyTree = None,
 ) -> Float[Array, " b *s"]:
-  """Sign steps up a loss, each one projected; returns the last point.
-
-  Madry et al. (2018), equation 1 and section 5. The loop is Python's, around one
-  compiled step: a convolution's gradient inside an XLA loop is many times slower on the
-  CPU. Inside somebody's jit the loop is unrolled, which is as fast.
+  """Sign steps up a loss, each projected: Madry et al. (2018), equation 1, section 5.
 
   Args:
     key: of the starts.
-    logits_fn: the classifier, see `attacks.classifier`. With an objective as `loss` and
-      one restart it may return anything that the objective understands.
+    logits_fn: the classifier, see `attacks.classifier`.
     x: images in [0, 1], channels last.
     y: labels.
     eps: largest change of a value.
@@ -45,8 +45,7 @@ def pgd(
     steps: of one restart.
     loss: "ce", "cw" (confidence 50), "dlr", "trades", or an objective.
     start: where to start, taken as it is; by default `uniform_start`.
-    restarts: number of starts; of an image's last points a misclassified one is kept,
-      else that of the largest loss.
+    restarts: of whose last points a misclassified one is kept, else the worst one.
     variables: if given, `logits_fn(variables, x)` is called.
 
   Returns:
@@ -55,25 +54,68 @@ def pgd(
   Raises:
     UserError: an unknown loss, or several restarts from one given start.
   """
-  if restarts < 1 or (restarts > 1 and start is not None):
-    raise UserError(
-      f"restarts is {restarts}; give at least 1, and 1 with a start of your own."
-    )
+  _check_restarts(restarts, start)
   objective, aim = objectives.choose(loss), Aim(y)
   if objective is objectives.trades:
-    aim = aim._replace(clean=classifier.predict(logits_fn, x, variables=variables))
+    aim = Aim(y, clean=classifier.predict(logits_fn, x, variables=variables))
+  fields = {"eps": eps, "step_size": step_size, "variables": variables}
   best = None
   for own in jax.random.split(key, restarts):
     u = uniform_start(own, x, eps=eps) if start is None else start
     for _ in range(steps):
       interruption.check()
-      u = sign_step(
-        logits_fn, objective, u, x, aim, step_size, eps, variables=variables
-      )
+      u = sign_step(logits_fn, objective, u, x, aim, **fields)
     if best is not None:
       u = _better(logits_fn, objective, best, u, aim, variables=variables)
     best = u
   return best
+
+
+def ascend(
+  logits_fn: LogitsFn,
+  objective: Objective,
+  x: Float[Array, " b *s"],
+  aim: Aim,
+  start: Float[Array, " b *s"],
+  *,
+  eps: ArrayLike,
+  step_size: ArrayLike,
+  steps: int,
+  variables: PyTree = None,
+) -> Float[Array, " b *s"]:
+  """The same steps in an XLA loop: for compiled training steps and evaluations.
+
+  It compiles one step, however many there are. On the CPU that is fast only for a
+  network of `layers.convolution.Conv`, whose gradient does not suffer in loops.
+
+  Args:
+    logits_fn: the classifier; it may return anything that the objective understands.
+    objective: see `attacks.objectives`.
+    x: images in [0, 1], channels last.
+    aim: what the objective compares with.
+    start: where to start, taken as it is.
+    eps: largest change of a value.
+    step_size: of one step.
+    steps: their number.
+    variables: if given, `logits_fn(variables, x)` is called.
+
+  Returns:
+    The last point; no gradient flows into it.
+  """
+  x, variables, aim = jax.lax.stop_gradient((x, variables, aim))
+  fields = {"eps": eps, "step_size": step_size, "variables": variables}
+
+  def step(u: Array, _: None) -> tuple[Array, None]:
+    return sign_step(logits_fn, objective, u, x, aim, **fields), None
+
+  return jax.lax.scan(step, jax.lax.stop_gradient(start), length=steps)[0]
+
+
+def _check_restarts(restarts: int, start: Array | None) -> None:
+  if restarts < 1 or (restarts > 1 and start is not None):
+    raise UserError(
+      f"restarts is {restarts}; give at least 1, and 1 with a start of your own."
+    )
 
 
 def uniform_start(
@@ -98,9 +140,9 @@ def sign_step(
   u: Float[Array, " b *s"],
   x: Float[Array, " b *s"],
   aim: Aim,
-  step_size: ArrayLike,
-  eps: ArrayLike,
   *,
+  eps: ArrayLike,
+  step_size: ArrayLike,
   variables: PyTree = None,
 ) -> Float[Array, " b *s"]:
   """One projected sign step from `u` around `x`; the gradient stops at its result."""

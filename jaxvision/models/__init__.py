@@ -10,9 +10,11 @@ from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
 from jaxvision.models.agcn import AGCN
+from jaxvision.models.ahernet import AherNet
 from jaxvision.models.alexnet import AlexNet
 from jaxvision.models.cnn import CNN
 from jaxvision.models.ctr_gcn import CTRGCN
+from jaxvision.models.embedding_mlp import EmbeddingMLP
 from jaxvision.models.gtan import GTAN
 from jaxvision.models.mlp import MLP
 from jaxvision.models.mobilenet import MobileNet, MobileNetV2
@@ -28,6 +30,7 @@ from jaxvision.models.wide_resnet import WideResNet
 MODELS: dict[str, type[nn.Module]] = {
   "cnn": CNN,
   "mlp": MLP,
+  "embedding_mlp": EmbeddingMLP,
   "ti_pooling": TIPooling,
   "si_cnn": SICNN,
   "spatial_transformer": SpatialTransformer,
@@ -39,6 +42,7 @@ MODELS: dict[str, type[nn.Module]] = {
   "mobilenet": MobileNet,
   "mobilenet_v2": MobileNetV2,
   "gtan": GTAN,
+  "ahernet": AherNet,
   "stigcn": STIGCN,
   "st_gcn": STGCN,
   "agcn": AGCN,

@@ -19,6 +19,12 @@ from jaxvision.typing import PyTree
 from jaxvision.viz import curves
 
 
+def nothing_more(state: State, folder: Path) -> dict[str, float]:
+  """Finds nothing: the default of a plan that does not attack."""
+  del state, folder
+  return {}
+
+
 class Plan(NamedTuple):
   """A method compiled for a config; serves all seeds.
 
@@ -30,6 +36,7 @@ class Plan(NamedTuple):
     facts: fields of `results.json` that are known beforehand; "note" is one line to
       show first, such as that another data set stands in.
     versions: of the packages.
+    attack: (trained state, folder of its run) -> further metrics, of attacks.
   """
 
   config: ConfigDict
@@ -38,6 +45,7 @@ class Plan(NamedTuple):
   marks: dict[str, str]
   facts: dict[str, Any]
   versions: dict[str, str]
+  attack: Callable[[State, Path], dict[str, float]] = nothing_more
 
 
 class Restored(NamedTuple):
@@ -74,6 +82,7 @@ def train_seed(plan: Plan, seed: int, folder: Path) -> dict[str, Any]:
       found = _final_metrics(program, outcome, best, prefix)
       metrics.update(found)
       seconds.update({f"{name}/{k}": v for k, v in outcome.seconds.items()})
+  metrics.update(_attack_metrics(plan, outcome.state, best, folder))
   seconds["total"] = time.perf_counter() - begin
   if plan.config.log.figures and jax.process_index() == 0:
     curves.draw_training(folder / "metrics.jsonl", folder / "figures")
@@ -120,6 +129,15 @@ def _final_metrics(program, outcome, best: State, prefix: str) -> dict[str, floa
     **{f"{prefix}best/{k}": v for k, v in top.items()},
     **{f"{prefix}val/{k}": v for k, v in outcome.metrics.items()},
   }
+
+
+def _attack_metrics(
+  plan: Plan, last: State, best: State, folder: Path
+) -> dict[str, float]:
+  """Attacks the state that `config.eval.checkpoint` says; attacks are dear."""
+  if plan.config.eval.checkpoint != "best":
+    return plan.attack(last, folder)
+  return {f"best/{k}": v for k, v in plan.attack(best, folder).items()}
 
 
 def results(

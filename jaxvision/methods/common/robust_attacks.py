@@ -12,19 +12,18 @@ from jaxvision.attacks.square import QUERIES
 from jaxvision.errors import UserError
 from jaxvision.typing import Array, PRNGKey, PyTree
 
-# Fields of `config.attack`; 0 stands for the attack's own number.
-DEFAULTS = {
-  "name": "",  # fgsm, pgd, apgd, fab, square, autoattack; "" is no attack
-  "eps": 8 / 255,  # largest change of a value in [0, 1]
-  "loss": "ce",  # pgd: ce, cw, dlr, trades; apgd: ce, dlr, cw
-  "steps": 0,  # pgd 20; apgd, fab 100
-  "step_size": 0.0,  # pgd: eps / 10
-  "restarts": 1,  # pgd
-  "queries": 0,  # square 5000
-}
+# The fields of `config.attack` (`jaxvision.config.ATTACK`) that make the attack.
+FIELDS = ("name", "eps", "loss", "steps", "step_size", "restarts", "queries")
 PGD_STEPS, STEPS = 20, 100
 Report = Callable[[str], None]
 Counts = dict[str, int]  # {stage: images that are still right after it}
+
+
+class Attacked(NamedTuple):
+  """What an attack found on a batch: counts, the last one of its label, and images."""
+
+  counts: Counts
+  x_adv: Array
 
 
 class NamedAttack(NamedTuple):
@@ -32,15 +31,27 @@ class NamedAttack(NamedTuple):
 
   Attributes:
     label: as "pgd20". It tells what deviates from the attack's own numbers.
-    run: (key, logits_fn, variables, x, y, report) -> counts, the last of the label.
+    run: (key, logits_fn, variables, x, y, report) -> `Attacked`.
   """
 
   label: str
-  run: Callable[[PRNGKey, LogitsFn, PyTree, Array, Array, Report], Counts]
+  run: Callable[[PRNGKey, LogitsFn, PyTree, Array, Array, Report], Attacked]
+
+
+def names(fields: ConfigDict) -> list[str]:
+  """The attacks of `config.attack.name`, separated by commas.
+
+  Raises:
+    UserError: no such attack, or a radius that is negative or above 1.
+  """
+  found = [name.strip() for name in fields["name"].split(",") if name.strip()]
+  for name in found:
+    choose(ConfigDict({**fields.to_dict(), "name": name}))
+  return found
 
 
 def choose(fields: ConfigDict) -> NamedAttack:
-  """Returns the attack of `config.attack`.
+  """Returns the one attack of `config.attack`.
 
   Raises:
     UserError: no such attack, or a radius that is negative or above 1.
@@ -121,11 +132,12 @@ def _auto_attack(fields: ConfigDict) -> NamedAttack:
   """AutoAttack takes no numbers: cut, it must not bear its name."""
 
   def run(key, logits_fn, variables, x, y, report):
-    _, _, shares = auto_attack(
+    x_adv, _, shares = auto_attack(
       key, logits_fn, x, y, eps=fields["eps"], variables=variables,
       batch_size=len(x), report=report,
     )  # fmt: skip
-    return {stage: round(share * len(x)) for stage, share in shares.items()}
+    counts = {stage: round(share * len(x)) for stage, share in shares.items()}
+    return Attacked(counts, x_adv)
 
   return NamedAttack("autoattack", run)
 
@@ -140,7 +152,7 @@ _ATTACKS = {
 }
 
 
-def _single(label: str, attack: Callable[..., Array]) -> Callable[..., Counts]:
+def _single(label: str, attack: Callable[..., Array]) -> Callable[..., Attacked]:
   """Counts who is right before an attack, and both before and after it."""
 
   def run(key, logits_fn, variables, x, y, report):
@@ -148,9 +160,10 @@ def _single(label: str, attack: Callable[..., Array]) -> Callable[..., Counts]:
       is_right(predict(logits_fn, u, variables=variables), y)
     )
     clean = rightness(x)
-    robust = clean & rightness(attack(key, logits_fn, x, y, variables))
+    x_adv = attack(key, logits_fn, x, y, variables)
+    robust = clean & rightness(x_adv)
     report(f"{label}: {robust.sum()} of {len(x)} robust")
-    return {"clean": int(clean.sum()), label: int(robust.sum())}
+    return Attacked({"clean": int(clean.sum()), label: int(robust.sum())}, x_adv)
 
   return run
 

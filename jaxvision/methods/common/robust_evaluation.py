@@ -22,11 +22,12 @@ from jaxvision.attacks.classifier import LogitsFn
 from jaxvision.errors import UserError
 from jaxvision.methods.common import robust_attacks
 from jaxvision.methods.common.image_data import as_float
-from jaxvision.methods.common.robust_attacks import Counts
+from jaxvision.methods.common.robust_attacks import FIELDS, Counts
 from jaxvision.train import reports
-from jaxvision.typing import PyTree
+from jaxvision.typing import Array, PyTree
 
 Batch = Mapping[str, Any]
+See = Callable[[int, np.ndarray, np.ndarray, Array], None]
 ROWS = "examples"  # beside the counts of a batch's stages, and its checksum
 CHECKSUM = "crc32"
 
@@ -54,11 +55,12 @@ def evaluate(
   *,
   progress: Path | None = None,
   report: Callable[[str], None] = reports.show,
+  see: See = lambda number, x, y, x_adv: None,
 ) -> RobustAccuracy:
   """Attacks a classifier batch by batch.
 
   Args:
-    config: `seed` and `attack` are read; `robust_attacks.DEFAULTS` lists the fields.
+    config: `seed` and `attack` are read, whose name is that of one attack.
     logits_fn: (variables, images in [0, 1]) -> logits; compiled once for all batches.
     variables: its first argument.
     batches: "image" (uint8, or floats in [0, 1]), "label" and, of padded batches,
@@ -66,6 +68,8 @@ def evaluate(
     progress: the file of finished batches; None keeps none. It is ignored, and said to
       be, if it belongs to other weights, another attack or another seed.
     report: takes lines of progress.
+    see: called with (number, x, y, x_adv) of a batch, when it is attacked and before
+      it is in the file: what is drawn of it need not be kept for a resumed run.
 
   Raises:
     UserError: an attack or a field that cannot be; no image; images outside of [0, 1].
@@ -88,7 +92,8 @@ def evaluate(
       key, logits_fn, variables, jnp.asarray(x), jnp.asarray(y),
       lambda line, number=number: report(f"batch {number + 1}: {line}"),
     )  # fmt: skip
-    counts.append({ROWS: len(x), CHECKSUM: checksum, **found})
+    see(number, x, y, found.x_adv)
+    counts.append({ROWS: len(x), CHECKSUM: checksum, **found.counts})
     if progress is not None:
       files.write_json(progress, {"fingerprint": mark, "batches": counts})
   return _total(attack.label, counts)
@@ -123,7 +128,7 @@ def _total(label: str, counts: list[Counts]) -> RobustAccuracy:
 
 def _fingerprint(config: ConfigDict, variables: PyTree) -> str:
   """Of what decides a batch's counts: the attack, the seed, the weights."""
-  attack = config.attack.to_dict()
+  attack = {key: config.attack[key] for key in FIELDS}
   digest = hashlib.sha256(json.dumps([attack, config.seed], sort_keys=True).encode())
   for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
     digest.update(jax.tree_util.keystr(path).encode())
