@@ -98,6 +98,7 @@ def get_config(variant: str = ""):
     low=0.0,  # soft: decays only above IoU low + (high - low) * width
     high=0.0,
     threshold=0.5,  # greedy: IoU above which the weaker one is dropped
+    strict=False,  # greedy: whether an IoU equal to the threshold is kept
     agnostic=False,  # whether classes suppress each other
     candidates=200,  # best (anchor, class) pairs that take part
     keep=100,  # detections a window

@@ -5,7 +5,7 @@ several processes agree on every batch without talking to each other.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +65,57 @@ class IndexBatches:
     return rng.permutation(self.n).astype(np.int32)
 
 
+class JointIndexBatches:
+  """Batches of several data sets at once: `batches[i]` holds {name: indices}.
+
+  Each set is permuted by itself, so that no two examples meet again and again.
+  """
+
+  def __init__(
+    self,
+    sizes: Mapping[str, int],
+    batch_size: int,
+    *,
+    seed: int,
+    rank: int = 0,
+    count: int = 1,
+  ) -> None:
+    """Describes the batches; arguments and errors as of `IndexBatches`.
+
+    Args:
+      sizes: {name: number of examples}.
+      batch_size: examples of each.
+      seed: random seed.
+      rank: number of this process.
+      count: number of processes.
+    """
+    self._each = {}
+    for number, (name, n) in enumerate(sizes.items()):
+      own = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+      options = {"seed": own, "rank": rank, "count": count}
+      self._each[name] = IndexBatches(n, batch_size, **options)
+
+  def __getitem__(self, i: int) -> dict[str, Int32[np.ndarray, " b"]]:
+    """This process's rows of batch i."""
+    return {name: batches[i] for name, batches in self._each.items()}
+
+
+class JointRows:
+  """Several data sets, read together at the indices of `JointIndexBatches`."""
+
+  def __init__(self, each: Mapping[str, "Rows"]) -> None:
+    """Keeps {name: data set}."""
+    self.each = dict(each)
+
+  def __len__(self) -> int:
+    """The size of the smallest."""
+    return min(map(len, self.each.values()))
+
+  def __getitem__(self, indices: Mapping[str, Indices]) -> dict[str, Batch]:
+    """{name: examples at its indices}."""
+    return {name: rows[indices[name]] for name, rows in self.each.items()}
+
+
 def process_rows(batch_size: int, rank: int, count: int) -> slice:
   """The rows of a global batch that process `rank` of `count` works on.
 
@@ -93,8 +144,16 @@ class Rows(Protocol):
     """The examples at `indices`, in that order."""
 
 
+@runtime_checkable
+class Order(Protocol):
+  """Which examples batch i of a run holds, as `IndexBatches` tells."""
+
+  def __getitem__(self, i: int, /) -> Indices | dict[str, Indices]:
+    """Their numbers: a pure function of `i`."""
+
+
 def stream_batches(
-  examples: Rows, indices: IndexBatches, steps: int
+  examples: Rows | JointRows, indices: Order, steps: int
 ) -> "grain.MapDataset":
   """Decoded batches for data that do not fit into memory.
 
@@ -118,7 +177,7 @@ def stream_batches(
 class _Batches:
   """A random access source of whole batches."""
 
-  def __init__(self, examples: Rows, indices: IndexBatches, steps: int) -> None:
+  def __init__(self, examples: Rows | JointRows, indices: Order, steps: int) -> None:
     self._examples, self._indices, self._steps = examples, indices, steps
 
   def __len__(self) -> int:

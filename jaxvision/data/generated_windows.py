@@ -67,10 +67,10 @@ def generate_actions(
   lengths = draw_lengths(rng, count, length)
   starts = place(rng, lengths, length)
   label = rng.integers(classes, size=lengths.shape)
-  mixture = _scenes(rng, count, length, PHASES * classes)
+  mixture = scenes(rng, count, length, PHASES * classes)
   for slot in range(lengths.shape[1]):
     part = (0.0, 1.0) if slot < ACTIONS else MIDDLE
-    _show(mixture, starts[:, slot], lengths[:, slot], label[:, slot], part)
+    show(mixture, starts[:, slot], lengths[:, slot], label[:, slot], part)
   features = mixture @ _vectors(PHASES * classes + SCENES, width)
   features += np.float32(noise) * rng.standard_normal(features.shape, np.float32)
   valid = lengths[:, :ACTIONS] > 0
@@ -145,10 +145,17 @@ def place(
   return starts
 
 
-def _scenes(
+def scenes(
   rng: np.random.Generator, count: int, length: int, column: int
 ) -> Float32[np.ndarray, "n t k"]:
-  """How much of each vector is in each step, of scenes only; theirs come last."""
+  """How much of each vector is in each step, of scenes only; theirs come last.
+
+  Args:
+    rng: source of the random numbers.
+    count: number of windows n.
+    length: steps t of a window.
+    column: number of the vectors that come before those of the scenes.
+  """
   shortest, longest = SCENE_STEPS
   pieces = -(-length // shortest)
   ends = np.cumsum(rng.integers(shortest, longest + 1, (count, pieces)), 1)
@@ -163,25 +170,38 @@ def _scenes(
   return mixture
 
 
-def _show(
+def show(
   mixture: Float32[np.ndarray, "n t k"],
   start: Int[np.ndarray, " n"],
   length: Int[np.ndarray, " n"],
   label: Int[np.ndarray, " n"],
   part: tuple[float, float],
+  *,
+  weight: float = 1.0,
+  rest: float = 0.0,
 ) -> None:
-  """Puts a part of an action into each window, in the place of the scene."""
+  """Puts a part of an action into each window, in the place of the scene.
+
+  Args:
+    mixture: how much of each vector is in each step; changed.
+    start: first step of the action.
+    length: of the action, 0 for none.
+    label: whose phases it has.
+    part: phases at its begin and end.
+    weight: factor of the action.
+    rest: factor of what the steps have shown before.
+  """
   since = np.arange(mixture.shape[1]) - start[:, None]
   row, time = np.nonzero((since >= 0) & (since < length[:, None]))
   done = (since[row, time] + 0.5) / length[row]
-  mixture[row, time] = 0
+  mixture[row, time] *= rest
   columns = PHASES * label[row, None] + np.arange(PHASES)
-  mixture[row[:, None], time[:, None], columns] = _phases(
+  mixture[row[:, None], time[:, None], columns] = weight * phases(
     part[0] + (part[1] - part[0]) * done
   )
 
 
-def _phases(s: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
+def phases(s: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m 3"]:
   """Weights of the prototypes of begin, middle and end."""
   begin, end = np.clip(1 - 2.5 * s, 0, 1), np.clip(2.5 * s - 1.5, 0, 1)
   return np.stack((begin, np.exp(-(((s - 0.5) / 0.25) ** 2)), end), -1)

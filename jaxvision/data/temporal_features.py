@@ -31,6 +31,8 @@ class FileFeatures:
     layout: "td" or "dt".
     mode: of resizing.
     allow_pickle: whether Python objects may be loaded, which can run any code.
+    end: step behind the last of each window, which is resized; None: windows that are
+      no whole files have the size's steps.
   """
 
   locations: tuple[str, ...]
@@ -40,6 +42,7 @@ class FileFeatures:
   layout: Layout
   mode: str
   allow_pickle: bool = False
+  end: Int64[np.ndarray, " n"] | None = None
 
   @property
   def shape(self) -> tuple[int, ...]:
@@ -54,6 +57,7 @@ class FileFeatures:
     """
     features = np.zeros((len(indices), *self.size), np.float32)
     files, starts = self.file[indices], self.start[indices]
+    ends = np.full(len(indices), -1) if self.end is None else self.end[indices]
     for file in np.unique(files):
       location = self.locations[file]
       x = read_features(
@@ -63,7 +67,7 @@ class FileFeatures:
         allow_pickle=self.allow_pickle,
       )
       for row in np.flatnonzero(files == file):
-        piece = self._cut(x, int(starts[row]))
+        piece = self._cut(x, int(starts[row]), int(ends[row]))
         features[row, : len(piece)] = piece
     return features
 
@@ -84,7 +88,9 @@ class FileFeatures:
       pool.shutdown(cancel_futures=True)
     return features
 
-  def _cut(self, x: Features, start: int) -> Float32[np.ndarray, "s d"]:
+  def _cut(self, x: Features, start: int, end: int) -> Float32[np.ndarray, "s d"]:
+    if end >= 0:
+      return resize_features(x[start:end], self.size[0], mode=self.mode)
     if start < 0:
       return resize_features(x, self.size[0], mode=self.mode)
     return x[start : start + self.size[0]]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 
 import ml_collections
 import numpy as np
@@ -20,18 +21,25 @@ from jaxvision.data.temporal_source import Source, find_source, read_annotations
 from jaxvision.data.temporal_splits import Videos, split_videos
 from jaxvision.data.temporal_windows import Cut, cut_video, pad_segments, tabulate
 from jaxvision.errors import UserError
+from jaxvision.metrics.segments import Segments
 
 LENGTHS = (6, 9)  # powers of two, of windows whose length follows from the files
 
 
 def load_files(
-  config: ml_collections.ConfigDict, *, read: bool = True
+  config: ml_collections.ConfigDict,
+  *,
+  read: bool = True,
+  only: Callable[[Annotations, Segments], tuple[Annotations, Segments]] | None = None,
+  split: Callable[..., dict[str, Videos]] = split_videos,
 ) -> TemporalDataset:
   """Loads the data set that `config.features` and `config.annotations` name.
 
   Args:
     config: the fields of `jaxvision.data.temporal_defaults.DEFAULTS`.
     read: False reads no features but shapes, for a plan.
+    only: (annotations, ambiguous segments) -> those that count; None is all of them.
+    split: (annotations, config) -> the videos of each split.
 
   Returns:
     The data set; splits up to `config.resident_bytes` are in memory.
@@ -40,7 +48,9 @@ def load_files(
     UserError: naming the file, the video or the field that is wrong.
   """
   annotations, ambiguous = read_annotations(config)
-  videos = split_videos(annotations, config)
+  if only is not None:
+    annotations, ambiguous = only(annotations, ambiguous)
+  videos = split(annotations, config)
   used = np.unique(np.concatenate(list(videos.values())))
   source = find_source(config, annotations, ambiguous, used)
   config = _with_length(config, source)

@@ -34,6 +34,8 @@ class Known(NamedTuple):
 
 KNOWN = {
   "activitynet": Known(200, 10_024, 4_926, 2048, 23, True),
+  # AherNet's target: moments are of the training clips, tested on untrimmed videos.
+  "kinetics600": Known(600, 392_622, 6_459, 2048, 25, True),
   "thumos14": Known(20, 200, 213, 2048, 128, False),
 }
 

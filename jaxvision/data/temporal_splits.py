@@ -40,7 +40,12 @@ def split_videos(
     UserError: if there is no subset of a given name, or no video to train on.
   """
   subsets = _subsets(annotations)
-  named = {split: _named(annotations, subsets, config, split) for split in NAMES}
+  named = {
+    split: subset_videos(annotations, config[split], split, config)
+    if config[split]
+    else None
+    for split in NAMES
+  }
   annotated = set(annotations.segments.video.tolist())
   usable = {k: v for k, v in subsets.items() if annotated & set(v.tolist())}
   validation = usable.get("validation")
@@ -60,6 +65,47 @@ def split_videos(
     test = _first(val, _fifth(train))
     train = train if val is not None else _without(train, test)
   return _finish(train, val, test, config)
+
+
+def evaluated_videos(
+  annotations: Annotations, config: ml_collections.ConfigDict
+) -> dict[str, Videos]:
+  """Shares out videos that are for evaluation only.
+
+  Args:
+    annotations: of all subsets.
+    config: `test` and `val` name subsets; "" tests on all videos, and validates on
+      those that are tested on.
+  """
+  test = subset_videos(annotations, config.test, "test", config)
+  val = subset_videos(annotations, config.val, "val", config) if config.val else test
+  return {"val": val, "test": test}
+
+
+def subset_videos(
+  annotations: Annotations, name: str, field: str, config: ml_collections.ConfigDict
+) -> Videos:
+  """Numbers of the videos of a subset, of all videos if the name is "".
+
+  Args:
+    annotations: of all subsets.
+    name: of the subset, short or long.
+    field: of `config` that says so, for the message.
+    config: the fields of `jaxvision.data.temporal_defaults.DEFAULTS`.
+
+  Raises:
+    UserError: there is no such subset.
+  """
+  subsets = _subsets(annotations)
+  if not name:
+    return np.arange(len(annotations.videos))
+  if _fold(name) not in subsets:
+    names = ", ".join(sorted(set(annotations.subsets) - {""}))
+    raise UserError(
+      f"{config.annotations} has no subset --config.data.{field}={name}, but"
+      f" {names or 'no subsets at all'}: choose another one, or none."
+    )
+  return subsets[_fold(name)]
 
 
 def _finish(
@@ -88,25 +134,6 @@ def _subsets(annotations: Annotations) -> dict[str, Videos]:
 def _fold(name: str) -> str:
   folded = name.casefold()
   return NAMES.get(folded, folded)
-
-
-def _named(
-  annotations: Annotations,
-  subsets: dict[str, Videos],
-  config: ml_collections.ConfigDict,
-  split: str,
-) -> Videos | None:
-  """The subset that the config names for a split."""
-  name = config[split]
-  if not name:
-    return None
-  if _fold(name) not in subsets:
-    names = ", ".join(sorted(set(annotations.subsets) - {""}))
-    raise UserError(
-      f"{config.annotations} has no subset --config.data.{split}={name}, but"
-      f" {names or 'no subsets at all'}: choose another one, or none."
-    )
-  return subsets[_fold(name)]
 
 
 def _first(*choices: Videos | None) -> Videos | None:

@@ -23,6 +23,7 @@ __all__ = [
   "detection_loss",
   "gtan_loss",
   "gtan_targets",
+  "shares",
   "smooth_l1",
 ]
 
@@ -146,9 +147,9 @@ def detection_loss(
   distance = _location_errors(outputs, targets, spec)
   error = (outputs.overlap - targets.iou) ** 2
   terms = {
-    "class": _shares(entropy, selected, selected),
-    "location": _shares(distance, targets.positive, counted),
-    "overlap": _shares(error, learns, learns),
+    "class": shares(entropy, selected, selected),
+    "location": shares(distance, targets.positive, counted),
+    "overlap": shares(error, learns, learns),
   }
   weights = (spec.class_weight, spec.loc_weight, spec.overlap_weight)
   loss = sum(w * term for w, term in zip(weights, terms.values(), strict=True))
@@ -185,9 +186,12 @@ def _location_errors(
   return smooth_l1(found - wanted, beta=spec.loc_beta).sum(axis=-1)
 
 
-def _shares(
+def shares(
   values: Float[Array, "b n"], where: Bool[Array, "b n"], counted: Bool[Array, "b n"]
 ) -> Float[Array, " b"]:
-  """Sums an example, of which the mean is the sum over `where` by that of `counted`."""
+  """Sums an example, of which the mean is the sum over `where` by that of `counted`.
+
+  0 where nothing is counted.
+  """
   total = jnp.where(where, values, 0).sum(axis=-1)
   return total * values.shape[0] / jnp.maximum(counted.sum(), 1)

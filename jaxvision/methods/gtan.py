@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from jaxvision.data import temporal
 from jaxvision.data.temporal import TemporalDataset, TemporalExamples
-from jaxvision.errors import UserError
-from jaxvision.losses.detection import DetectionLossSpec, gtan_loss
+from jaxvision.losses.detection import gtan_loss
 from jaxvision.methods.common import (
+  batching,
   detection,
   detection_files,
   detection_inputs,
@@ -62,14 +62,6 @@ def build(config: ConfigDict, data: TemporalDataset) -> Method:
   )
 
 
-def loss_spec(config: ConfigDict) -> DetectionLossSpec:
-  """Reads `config.loss`."""
-  try:
-    return DetectionLossSpec(**config.loss.to_dict())
-  except (TypeError, ValueError) as error:
-    raise UserError(f"config.loss: {error}") from error
-
-
 def train_stage(
   config: ConfigDict,
   data: TemporalDataset,
@@ -79,7 +71,7 @@ def train_stage(
   """The stage that trains classification, localisation and overlap together."""
   train, size = data.splits["train"], config.batch_size
   resident = train.nbytes <= config.data.resident_bytes
-  spec = loss_spec(config)
+  spec = detection.loss_spec(config)
 
   def loss(outputs: DetectionOutputs, batch: PyTree) -> tuple[Array, dict[str, Array]]:
     targets = (batch[name] for name in ("segments", "label", "valid"))
@@ -92,7 +84,7 @@ def train_stage(
     model,
     steps=config.steps,
     spec=_batch_spec(train, size, resident),
-    resident=(lambda: _arrays(train)) if resident else None,
+    resident=(lambda: batching.resident_arrays(train)) if resident else None,
     inputs=lambda batch, key: batch["features"],
     loss=loss,
     evaluate=evaluate,
@@ -101,17 +93,5 @@ def train_stage(
 
 
 def _batch_spec(train: TemporalExamples, size: int, resident: bool) -> PyTree:
-  return jax.ShapeDtypeStruct((size,), jnp.int32) if resident else _specs(train, size)
-
-
-def _specs(split: TemporalExamples, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-  return {
-    name: jax.ShapeDtypeStruct((size, *shape), dtype)
-    for name, (shape, dtype) in split.spec.items()
-  }
-
-
-def _arrays(train: TemporalExamples) -> PyTree:
-  """All windows, or their specs if the data are abstract."""
-  abstract = not hasattr(train.features, "dtype")
-  return _specs(train, len(train)) if abstract else train.arrays()
+  rows = jax.ShapeDtypeStruct((size,), jnp.int32)
+  return rows if resident else batching.specs(train, size)

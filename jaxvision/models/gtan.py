@@ -11,7 +11,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxvision.errors import UserError
 from jaxvision.layers.convolution import Conv
@@ -23,6 +22,7 @@ from jaxvision.models.temporal import (
   AnchorPyramid,
   PredictionHead,
   TemporalBase,
+  join_layers,
 )
 from jaxvision.ops import gaussian
 from jaxvision.ops.detections import DetectionOutputs
@@ -125,11 +125,7 @@ class GTAN(nn.Module):
     x = Tap(name="input")(x)
     x = TemporalBase(self.base_widths, self.dtype, name="base")(x)
     layers = AnchorPyramid(self.anchor_widths, self.dtype, name="pyramid")(x)
-    outputs = [self._layer(x, j) for j, x in enumerate(layers, start=1)]
-    joined = [jnp.concatenate(parts, axis=1) for parts in zip(*outputs, strict=True)]
-    sizes = [logits.shape[1] for logits, *_ in outputs]
-    number = np.repeat(np.arange(1, len(sizes) + 1, dtype=np.int32), sizes)
-    return DetectionOutputs(*joined, layer=jnp.asarray(number))
+    return join_layers([self._layer(x, j) for j, x in enumerate(layers, start=1)])
 
   def _check(self) -> None:
     for field, choices in CHOICES.items():

@@ -10,10 +10,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxvision.errors import UserError
 from jaxvision.layers.convolution import Conv
 from jaxvision.layers.tap import Tap
+from jaxvision.ops.detections import DetectionOutputs
 from jaxvision.typing import Array, Float
 
 BASE_WIDTHS = (2048, 1024)
@@ -85,6 +87,26 @@ class AnchorPyramid(nn.Module):
     return tuple(layers)
 
 
+class TemporalBackbone(nn.Module):
+  """`TemporalBase` "base", then `AnchorPyramid` "pyramid".
+
+  Attributes:
+    base_widths: channels of the convolutions before the pooling.
+    anchor_widths: channels of the pyramid.
+    dtype: of the computation, as "bfloat16".
+  """
+
+  base_widths: Sequence[int] = BASE_WIDTHS
+  anchor_widths: Sequence[int] = ANCHOR_WIDTHS
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b t d"]) -> tuple[Float[Array, "b _ _"], ...]:
+    """Returns the features of every layer, the finest first."""
+    x = TemporalBase(self.base_widths, self.dtype, name="base")(x)
+    return AnchorPyramid(self.anchor_widths, self.dtype, name="pyramid")(x)
+
+
 class PredictionHead(nn.Module):
   """Predicts classes, offsets and overlaps of the anchors of one layer.
 
@@ -137,3 +159,11 @@ class PredictionHead(nn.Module):
 
     overlap = jax.nn.sigmoid(predict("overlap", 1)[..., 0])
     return predict("class", self.classes + 1), predict("offset", 2), overlap
+
+
+def join_layers(layers: Sequence[tuple[Array, ...]]) -> DetectionOutputs:
+  """Joins the layers' (logits, offsets, overlap, anchors, valid), the finest first."""
+  joined = [jnp.concatenate(parts, axis=1) for parts in zip(*layers, strict=True)]
+  sizes = [logits.shape[1] for logits, *_ in layers]
+  number = np.repeat(np.arange(1, len(sizes) + 1, dtype=np.int32), sizes)
+  return DetectionOutputs(*joined, layer=jnp.asarray(number))

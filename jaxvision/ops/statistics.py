@@ -1,8 +1,19 @@
-"""Statistics of features: dependence among the detectors of a layer."""
+"""Statistics of features: of a layer's detectors, and of domains.
+
+Dependence among detectors is here; banks of the domains' moments and the transport from
+one domain to another come from `ops.moment_bank` and `ops.transport`.
+"""
 
 import jax.numpy as jnp
 
+from jaxvision.ops.moment_bank import MomentBank, batch_moments, update_bank
+from jaxvision.ops.transport import draw_domains, transport
 from jaxvision.typing import Array, Bool, Float
+
+__all__ = [
+  "MomentBank", "batch_moments", "correlation_matrix", "covariance_matrix",
+  "detector_dependence", "draw_domains", "transport", "update_bank",
+]  # fmt: skip
 
 
 def covariance_matrix(h: Float[Array, "n d"]) -> Float[Array, "d d"]:

@@ -37,6 +37,7 @@ def update(
   *,
   subset: Sequence[str] | None = None,
   slot: str = "opt",
+  at: PyTree | None = None,
 ) -> tuple[State, dict[str, Any]]:
   """Takes one optimizer step on the named subtrees of the parameters.
 
@@ -47,17 +48,21 @@ def update(
     optimizer: the one that made `state[slot]`.
     subset: as in `create`.
     slot: as in `create`.
+    at: parameters that the gradient is taken at; None is the state's own. Several
+      updates of one step that shall not see each other's effect share theirs.
 
   Returns:
     The state with parameters, collections and optimizer state replaced, and the logs
     with "loss" and "grad_norm" added. The step is not counted: see `advance`.
   """
   own = _own(state["params"], subset)
+  at = state["params"] if at is None else at
 
   def loss_of_own(own: PyTree) -> tuple[Array, tuple[dict, dict]]:
-    return loss_fn({**state["params"], **own})
+    return loss_fn({**at, **own})
 
-  (loss, (changed, logs)), grads = jax.value_and_grad(loss_of_own, has_aux=True)(own)
+  grad = jax.value_and_grad(loss_of_own, has_aux=True)
+  (loss, (changed, logs)), grads = grad(_own(at, subset))
   updates, slot_state = optimizer.update(grads, state[slot], own)
   params = {**state["params"], **optax.apply_updates(own, updates)}
   logs = {"loss": loss, "grad_norm": optax.tree.norm(grads), **logs}

@@ -35,6 +35,31 @@ def rows(frozen: PyTree, batch: PyTree) -> PyTree:
   )
 
 
+class Arrays(batch_lib.Rows, Protocol):
+  """Examples that can be put on the devices as a whole."""
+
+  @property
+  def spec(self) -> Mapping[str, tuple[tuple[int, ...], np.dtype]]:
+    """{key of a batch: (shape without its first axis, type)}, also of abstract data."""
+
+  def arrays(self) -> Mapping[str, np.ndarray]:
+    """All of them as one batch."""
+
+
+def specs(split: Arrays, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+  """Shapes and types of a batch of so many examples."""
+  return {
+    name: jax.ShapeDtypeStruct((size, *shape), dtype)
+    for name, (shape, dtype) in split.spec.items()
+  }
+
+
+def resident_arrays(split: Arrays) -> PyTree:
+  """All examples, or their specs if the data are abstract."""
+  abstract = not hasattr(split.features, "dtype")
+  return specs(split, len(split)) if abstract else split.arrays()
+
+
 def training(
   split: batch_lib.Rows, size: int, *, seed: int, steps: int, resident: bool
 ) -> Batches:

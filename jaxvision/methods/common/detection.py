@@ -1,6 +1,7 @@
 """What temporal detectors share: detections of windows, collected and measured."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +12,28 @@ from jaxvision import interruption
 from jaxvision.data.temporal import TemporalDataset, TemporalExamples
 from jaxvision.errors import UserError
 from jaxvision.layers.insertion import Inserted
+from jaxvision.losses.detection import DetectionLossSpec
 from jaxvision.methods.common import batching, windows
 from jaxvision.methods.common.detection_metrics import check_metric, measure
 from jaxvision.ops import segments as segment_ops
-from jaxvision.ops.detections import DetectionOutputs, decode_detections
+from jaxvision.ops.detections import decode_detections
 from jaxvision.train import sharding, state
 from jaxvision.train.stage import Metrics, State
 from jaxvision.typing import Array, PyTree
 
 Detect = Callable[[PyTree, Array], dict[str, Array]]
+Decode = Callable[[Any], tuple[Array, Array]]  # outputs -> segments, scores of classes
 
 
-def detector(model: Inserted, config: ConfigDict) -> Detect:
+def detector(
+  model: Inserted, config: ConfigDict, decode: Decode | None = None
+) -> Detect:
   """Returns (variables, features [b, t, d]) -> detections, pure.
 
   Args:
-    model: takes features to `DetectionOutputs`.
+    model: takes features to outputs.
     config: `config.suppression`.
+    decode: of its outputs; None is that of `DetectionOutputs`.
 
   Returns:
     A function to {"segments": [b, k, 2] in units of the window, best first, "label":
@@ -37,9 +43,10 @@ def detector(model: Inserted, config: ConfigDict) -> Detect:
     UserError: an unknown kind of suppression.
   """
   check_suppression(config)
+  decode = decode or _decoder(config)
 
   def detect(variables: PyTree, features: Array) -> dict[str, Array]:
-    return _select(model.apply(variables, features, train=False), config)
+    return _select(*decode(model.apply(variables, features, train=False)), config)
 
   return detect
 
@@ -51,18 +58,31 @@ def predictor(model: Inserted, config: ConfigDict) -> Detect:
   "valid": [b, n], "layer": [b, n] from 1}.
   """
   check_suppression(config)
+  decode = _decoder(config)
 
   def predict(variables: PyTree, features: Array) -> dict[str, Array]:
     outputs = model.apply(variables, features, train=False)
     shape = outputs.valid.shape
     return {
-      **_select(outputs, config),
+      **_select(*decode(outputs), config),
       "anchors": outputs.anchors,
       "valid": outputs.valid,
       "layer": jnp.broadcast_to(outputs.layer, shape),
     }
 
   return predict
+
+
+def loss_spec(config: ConfigDict) -> DetectionLossSpec:
+  """Reads `config.loss`.
+
+  Raises:
+    UserError: an unknown field or choice.
+  """
+  try:
+    return DetectionLossSpec(**config.loss.to_dict())
+  except (TypeError, ValueError) as error:
+    raise UserError(f"config.loss: {error}") from error
 
 
 def check_suppression(config: ConfigDict) -> None:
@@ -75,11 +95,21 @@ def check_suppression(config: ConfigDict) -> None:
     raise UserError(f"config.suppression.kind is {config.kind!r}; choose soft, greedy.")
 
 
-def _select(outputs: DetectionOutputs, config: ConfigDict) -> dict[str, Array]:
-  """The best (anchor, class) pairs of each window after suppression."""
-  segments, scores = decode_detections(
+def _decoder(config: ConfigDict) -> Decode:
+  """The way from `DetectionOutputs` to segments and scores."""
+  return lambda outputs: decode_detections(
     outputs, overlap_in_score=config.overlap_in_score
   )
+
+
+def _select(segments: Array, scores: Array, config: ConfigDict) -> dict[str, Array]:
+  """The best (anchor, class) pairs of each window after suppression.
+
+  Args:
+    segments: [b, n, 2] of the anchors.
+    scores: [b, n, k] of the classes.
+    config: `config.suppression`.
+  """
 
   def one(segments: Array, scores: Array) -> dict[str, Array]:
     classes = scores.shape[-1]
@@ -127,6 +157,7 @@ def _greedy(
     max_keep=config.keep,
     classes=classes,
     min_score=0.0,
+    strict=config.strict,
   )
   return index, segment_ops.take_kept(scores, index)
 

@@ -52,7 +52,7 @@ def write(
   known = known_videos(data)
   pieces = [_named(Piece.parse(name), known, config.data.prefix) for name in outputs]
   names = list(dict.fromkeys(piece.video for piece in pieces))
-  length = data.splits["train"].shape[0]
+  length = next(iter(data.splits.values())).shape[0]  # alike in all
   where = _place(pieces, names, known, length, config.data)
   stacked = {
     key: np.stack([np.asarray(found[key]) for found in outputs.values()])

@@ -19,9 +19,12 @@ def kernels(outputs: Mapping[str, np.ndarray], where: Windows) -> Iterator[Kerne
   """The anchors of one video by layer, as Gaussians of half their width.
 
   Args:
-    outputs: "anchors", "valid" and "layer" of the video's windows.
+    outputs: "anchors", "valid" and "layer" of the video's windows; without them there
+      are no kernels to show.
     where: the windows lie.
   """
+  if "anchors" not in outputs:
+    return
   start, length = where.start[:, None], (where.end - where.start)[:, None]
   anchors = outputs["anchors"].astype(np.float64)
   center, sigma = start + anchors[..., 0] * length, anchors[..., 1] / 2 * length
