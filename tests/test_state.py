@@ -147,3 +147,20 @@ def test_variables_are_the_averages_if_there_are_any():
   without = {k: v for k, v in now.items() if k != "ema"}
   chex.assert_trees_all_equal(state.variables(without), raw)
   assert set(state.variables({"params": {}, "step": 0})) == {"params"}
+
+
+def test_updates_at_the_same_parameters_do_not_see_each_other():
+  optimizer = optax.sgd(0.2)
+  before = state.create(variables(), optimizer)
+
+  def step(now, name, at=None):
+    return state.update(now, loss_fn, optimizer, subset=(name,), at=at)[0]
+
+  @jax.jit
+  def both(now):
+    return step(step(now, "encoder"), "decoder", at=now["params"])
+
+  found = both(before)["params"]
+  for name in ("encoder", "decoder"):
+    alone = jax.jit(step, static_argnums=1)(before, name)["params"]
+    chex.assert_trees_all_close(found[name], alone[name], rtol=1e-6)

@@ -120,7 +120,9 @@ def empty_bank(config: ConfigDict, domains: int, size: int) -> MomentBank:
   return MomentBank.zeros(domains, size, full=full)
 
 
-def take_in(config: ConfigDict, bank: MomentBank, z: Array, domain: Array):
+def take_in(
+  config: ConfigDict, bank: MomentBank, z: Array, domain: Array
+) -> MomentBank:
   """The bank with the real features of a batch."""
   fields = config.bank
   return update_bank(

@@ -129,7 +129,8 @@ def _step_fn(
 
   def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
     chosen = batching.rows(frozen, batch)
-    chosen["input"] = view(jax.random.fold_in(key, VIEW), chosen["input"])
+    x = view(jax.random.fold_in(key, VIEW), chosen["input"])
+    chosen = {**chosen, "input": x}
     logs = {}
     if alternating(config):
       loss_fn = _critic_loss(config, net, now, chosen, key)
