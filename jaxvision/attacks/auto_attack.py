@@ -59,8 +59,10 @@ def auto_attack(
     UserError: another norm or version, fewer than 4 classes, no image.
     Interrupted: SIGTERM arrived; nothing is kept: give few images at a time.
   """
+  _check(x, norm, version)
   classes = jax.eval_shape(lambda: logits_of(logits_fn, variables, x)).shape[-1]
-  _check(x, classes, norm, version)
+  if classes < FEWEST_CLASSES:
+    raise UserError(f"AutoAttack needs at least 4 classes; there are {classes}.")
   setting = Setting(logits_fn, variables, classes, eps)
   few = slice(0, batch_size)
   doubts = checks.doubts_of_classifier(logits_fn, x[few], y[few], variables=variables)
@@ -96,12 +98,10 @@ def _warn(doubts: list[str]) -> None:
     warnings.warn(doubt, checks.AttackWarning, stacklevel=3)
 
 
-def _check(x: Array, classes: int, norm: str, version: str) -> None:
+def _check(x: Array, norm: str, version: str) -> None:
   if norm != "linf":
     raise UserError(f"norm is {norm!r}; AutoAttack is here for 'linf' only.")
   if version != "standard":
     raise UserError(f"version is {version!r}; only 'standard' is here.")
   if len(x) == 0:
     raise UserError("AutoAttack was given no image.")
-  if classes < FEWEST_CLASSES:
-    raise UserError(f"AutoAttack needs at least 4 classes; there are {classes}.")

@@ -26,7 +26,7 @@ DEFAULTS = {
   "height": 256,  # pixels of an image
   "width": 128,
   "augment": {"pad": 0, "flip": False},  # of training images: pixels of 0 all round
-  "seed": 0,  # of generated people
+  "seed": 0,  # of generated people, and of whom is searched for in `held_out`
   "resident_bytes": 2**29,  # images up to this size are read into memory
   "drawn": DRAWN,
 }
