@@ -46,3 +46,10 @@ def unchecked():
   jaxtyping.config.update("jaxtyping_disable", True)
   yield
   jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+  """Frees what a file compiled: a worker would end with gigabytes of it."""
+  yield
+  jax.clear_caches()
