@@ -2,8 +2,8 @@
 
 A prototype's pilot with seeds 0 and 1 had shown none of the gains in accuracy, and an
 exploration half no less like the teacher than without distillation. `PILOT` has chosen
-`WEIGHTS`: for each arm the one of the highest validation accuracy, and of equal ones the
-smallest. The claims are tested with other seeds.
+`WEIGHTS`: for each arm that of the highest validation accuracy, the smallest of equal
+ones. The claims are tested with other seeds.
 """
 
 from experiments.claims import Arm, Claim, Protocol
