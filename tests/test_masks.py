@@ -129,7 +129,7 @@ def test_gradient_is_the_mask(spec, variant):
   f = lambda x: masks.continuous_dropout(KEY, x, spec)
   x = jnp.linspace(1.0, 2.0, 64)
   y, gradient = f(x), variant(jax.grad(lambda x: f(x).sum()))(x)
-  chex.assert_trees_all_close(gradient, y / x, rtol=1e-6)
+  chex.assert_trees_all_close(gradient, y / x, rtol=1e-6, atol=1e-6)
   assert jnp.all((gradient == 0) == (y == 0))
   assert jnp.any(y == 0) == (spec.kind == "bernoulli" or spec == SPECS["shifted"])
 
@@ -140,7 +140,8 @@ def test_same_key_same_output(spec):
   f = jax.jit(masks.continuous_dropout, static_argnums=2)
   y = f(KEY, x, spec)
   chex.assert_trees_all_equal(y, f(KEY, x, spec))
-  chex.assert_trees_all_close(y, masks.continuous_dropout(KEY, x, spec), rtol=1e-6)
+  eager = masks.continuous_dropout(KEY, x, spec)  # rounds otherwise
+  chex.assert_trees_all_close(y, eager, rtol=1e-6, atol=1e-6)
   assert not jnp.allclose(y, f(jax.random.key(1), x, spec))
   rows = jax.vmap(masks.continuous_dropout, (0, 0, None))(
     jax.random.split(KEY, 8), x, spec
