@@ -60,7 +60,7 @@ def _normalize_jvp(epsilon: float, primals, tangents):
   along = step - step.mean(axes) - normalized * (step * normalized).mean(axes)
   dy = along + normalized * dscale + dbias
   still = jnp.zeros_like(mean)
-  y = normalized * scale + bias
+  y = (x - mean) * (inverse * scale) + bias  # as above, to the last bit
   return (y, mean, var), (dy, still, still)
 
 
