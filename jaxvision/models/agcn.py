@@ -6,7 +6,7 @@ these networks, whose scores are added.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -72,51 +72,15 @@ class AGCNBlock(nn.Module):
     return y
 
 
-class AGCN(nn.Module):
+class AGCN(skeleton.SequentialNetwork):
   """Ten blocks; at its defaults 3,469,510 parameters.
 
-  Places are "input", "input_norm", "block1/relu1", "block1/relu", ..., "pool",
-  "logits". Initial values are He's.
-
-  Attributes:
-    classes: width of the layer "logits"; 0 returns the pooled features.
-    graph: name of the skeleton, see `ops.graphs.skeleton`.
-    layers: blocks of the stages; all but the first halve time.
-    widths: channels of the stages.
-    dropout: rate in front of the logits.
-    mask_persons: whether empty persons are left out of the mean over persons.
-    remat: computes activations within blocks anew in the backward pass.
-    dtype: of the computation, as "bfloat16"; parameters and logits are float32.
+  Fields are those of `SequentialNetwork`; places in a block are "relu1" and "relu".
   """
 
-  classes: int = 60
-  graph: str = "ntu"
-  layers: Sequence[int] = skeleton.LAYERS
-  widths: Sequence[int] = skeleton.WIDTHS
-  dropout: float = 0.0
-  mask_persons: bool = False
-  remat: bool = False
-  dtype: Any = None
-
-  @nn.compact
-  def __call__(
-    self, x: Float[Array, "b m t v c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Returns logits of sequences of coordinates of m persons."""
+  def _block(self) -> Callable[..., nn.Module]:
     kind = parts.rematerialized(AGCNBlock, self.remat)
-    settings = skeleton.SequentialSettings(
-      classes=self.classes,
-      graph=self.graph,
-      layers=self.layers,
-      widths=self.widths,
-      dropout=self.dropout,
-      mask_persons=self.mask_persons,
-      dtype=self.dtype,
-    )
-    return skeleton.sequential_network(
-      functools.partial(kind, dtype=self.dtype),
-      x,
-      train,
-      adjacency=graphs.spatial_adjacency(graphs.skeleton(self.graph)),
-      settings=settings,
-    )
+    return functools.partial(kind, dtype=self.dtype)
+
+  def _adjacency(self, graph: graphs.SkeletonGraph) -> Float[Array, "k v v"]:
+    return graphs.spatial_adjacency(graph)

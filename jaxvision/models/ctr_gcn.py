@@ -5,7 +5,7 @@ Convolution for Skeleton-Based Action Recognition", ICCV.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -144,53 +144,17 @@ class CTRGCNBlock(nn.Module):
     return Tap(name="relu")(nn.relu(y))
 
 
-class CTRGCN(nn.Module):
+class CTRGCN(skeleton.SequentialNetwork):
   """Ten blocks; at its defaults 1,446,672 parameters.
 
-  Places are "input", "input_norm", "block1/relu1", "block1/temporal/relu0", ...,
-  "block1/relu", ..., "pool", "logits". Initial values are He's.
-
-  Attributes:
-    classes: width of the layer "logits"; 0 returns the pooled features.
-    graph: name of the skeleton, see `ops.graphs.skeleton`.
-    layers: blocks of the stages; all but the first halve time.
-    widths: channels of the stages.
-    dropout: rate in front of the logits.
-    mask_persons: whether empty persons are left out of the mean over persons.
-    remat: computes activations within blocks anew in the backward pass.
-    dtype: of the computation, as "bfloat16"; parameters and logits are float32.
+  Fields are those of `SequentialNetwork`; places in a block are "relu1",
+  "temporal/relu0", ..., "relu".
   """
 
-  classes: int = 60
-  graph: str = "ntu"
-  layers: Sequence[int] = skeleton.LAYERS
-  widths: Sequence[int] = skeleton.WIDTHS
-  dropout: float = 0.0
-  mask_persons: bool = False
-  remat: bool = False
-  dtype: Any = None
-
-  @nn.compact
-  def __call__(
-    self, x: Float[Array, "b m t v c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Returns logits of sequences of coordinates of m persons."""
+  def _block(self) -> Callable[..., nn.Module]:
     kind = parts.rematerialized(CTRGCNBlock, self.remat)
-    settings = skeleton.SequentialSettings(
-      classes=self.classes,
-      graph=self.graph,
-      layers=self.layers,
-      widths=self.widths,
-      dropout=self.dropout,
-      mask_persons=self.mask_persons,
-      dtype=self.dtype,
-    )
-    adjacency = graphs.spatial_adjacency(graphs.skeleton(self.graph))
-    return skeleton.sequential_network(
-      functools.partial(kind, dtype=self.dtype),
-      x,
-      train,
-      # The authors sum over the second index of the matrix, the target elsewhere.
-      adjacency=adjacency.swapaxes(1, 2),
-      settings=settings,
-    )
+    return functools.partial(kind, dtype=self.dtype)
+
+  def _adjacency(self, graph: graphs.SkeletonGraph) -> Float[Array, "k v v"]:
+    # The authors sum over the second index of the matrix, the target elsewhere.
+    return graphs.spatial_adjacency(graph).swapaxes(1, 2)

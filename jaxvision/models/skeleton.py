@@ -1,7 +1,7 @@
 """What networks on skeleton sequences share: checks, stages, shortcuts, the head."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -103,56 +103,65 @@ def classify(
   return parts.logits(x, classes, init=init, dtype=dtype)
 
 
-def sequential_network(
-  block: Callable[..., nn.Module],
-  x: Float[Array, "b m t v c"],
-  train: bool,
-  *,
-  adjacency: Float[Array, "k j j"],
-  settings: "SequentialSettings",
-  norm_persons: bool = True,
-) -> Float[Array, "b classes"]:
+class SequentialNetwork(nn.Module):
   """Blocks "block1", "block2", ... between the norm of the input and the logits.
 
-  For the body of a compact module.
+  The frame of ST-GCN, 2s-AGCN and CTR-GCN, which say what a block and the adjacency
+  are. Other places are "input", "input_norm", "pool" and "logits". Initial values are
+  He's.
 
-  Args:
-    block: makes a block from width, stride, residual and name; it is called with
-      (x, train, adjacency).
-    x: sequences of coordinates of m persons.
-    train: whether to drop out and to normalize by the batch.
-    adjacency: of the skeleton.
-    settings: the network's fields.
-    norm_persons: see `InputNorm.persons`.
+  Attributes:
+    classes: width of the layer "logits"; 0 returns the pooled features.
+    graph: name of the skeleton, see `ops.graphs.skeleton`.
+    layers: blocks of the stages; all but the first halve time.
+    widths: channels of the stages.
+    dropout: rate in front of the logits; with `DROPOUT_IN_BLOCKS` within the blocks.
+    mask_persons: whether empty persons are left out of the mean over persons.
+    remat: computes activations within blocks anew in the backward pass.
+    dtype: of the computation, as "bfloat16"; parameters and logits are float32.
   """
-  check_input(x, graphs.skeleton(settings.graph))
-  dtype, persons = settings.dtype, x.shape[1]
-  mask = present(x) if settings.mask_persons else None
-  x = Tap(name="input")(x)
-  x = InputNorm(norm_persons, dtype, name="input_norm")(x, train)
-  for i, (width, stride) in enumerate(_blocks(settings), start=1):
-    residual = i > 1
-    y = block(width=width, stride=stride, residual=residual, name=f"block{i}")
-    x = y(x, train, adjacency)
-  x = person_mean(x, persons, mask)
-  return classify(x, settings.classes, train, dropout=settings.dropout, dtype=dtype)
+
+  NORM_PERSONS: ClassVar[bool] = True  # see `InputNorm.persons`
+  DROPOUT_IN_BLOCKS: ClassVar[bool] = False
+
+  classes: int = 60
+  graph: str = "ntu"
+  layers: Sequence[int] = LAYERS
+  widths: Sequence[int] = WIDTHS
+  dropout: float = 0.0
+  mask_persons: bool = False
+  remat: bool = False
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, "b m t v c"], train: bool = False
+  ) -> Float[Array, "b classes"]:
+    """Returns logits of sequences of coordinates of m persons."""
+    graph, persons = graphs.skeleton(self.graph), x.shape[1]
+    check_input(x, graph)
+    mask = present(x) if self.mask_persons else None
+    x = Tap(name="input")(x)
+    x = InputNorm(self.NORM_PERSONS, self.dtype, name="input_norm")(x, train)
+    block, adjacency = self._block(), self._adjacency(graph)
+    for i, (width, stride) in enumerate(_blocks(self.layers, self.widths), start=1):
+      residual = i > 1
+      y = block(width=width, stride=stride, residual=residual, name=f"block{i}")
+      x = y(x, train, adjacency)
+    x = person_mean(x, persons, mask)
+    dropout = 0.0 if self.DROPOUT_IN_BLOCKS else self.dropout
+    return classify(x, self.classes, train, dropout=dropout, dtype=self.dtype)
+
+  def _block(self) -> Callable[..., nn.Module]:
+    """Makes a block, called with (x, train, adjacency), of width, stride, ..., name."""
+    raise NotImplementedError
+
+  def _adjacency(self, graph: graphs.SkeletonGraph) -> Float[Array, "k j j"]:
+    raise NotImplementedError
 
 
-class SequentialSettings(NamedTuple):
-  """Fields that ST-GCN, 2s-AGCN and CTR-GCN share; see those."""
-
-  classes: int
-  graph: str
-  layers: Sequence[int]
-  widths: Sequence[int]
-  dropout: float
-  mask_persons: bool
-  dtype: Any
-
-
-def _blocks(settings: SequentialSettings) -> list[tuple[int, int]]:
+def _blocks(layers: Sequence[int], widths: Sequence[int]) -> list[tuple[int, int]]:
   """Width and stride of each block: all stages but the first start with a stride."""
-  layers, widths = settings.layers, settings.widths
   if len(layers) != len(widths):
     raise UserError(
       f"config.model.widths is {tuple(widths)} and config.model.layers "

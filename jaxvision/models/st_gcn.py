@@ -5,8 +5,8 @@ Skeleton-Based Action Recognition", AAAI.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import flax.linen as nn
 
@@ -64,56 +64,21 @@ class STGCNBlock(nn.Module):
     return Tap(name="relu")(nn.relu(y))
 
 
-class STGCN(nn.Module):
+class STGCN(skeleton.SequentialNetwork):
   """Ten blocks; at its defaults 3,098,832 parameters.
 
-  Places are "input", "input_norm", "block1/relu1", "block1/relu", ..., "pool",
-  "logits". Initial values are He's, not the authors'.
-
-  Attributes:
-    classes: width of the layer "logits"; 0 returns the pooled features.
-    graph: name of the skeleton, see `ops.graphs.skeleton`.
-    layers: blocks of the stages; all but the first halve time.
-    widths: channels of the stages.
-    dropout: rate within the blocks.
-    mask_persons: whether empty persons are left out of the mean over persons.
-    remat: computes activations within blocks anew in the backward pass.
-    dtype: of the computation, as "bfloat16"; parameters and logits are float32.
+  Fields are those of `SequentialNetwork`; places in a block are "relu1" and "relu".
+  Initial values are not the authors'.
   """
 
-  classes: int = 60
-  graph: str = "ntu"
-  layers: Sequence[int] = skeleton.LAYERS
-  widths: Sequence[int] = skeleton.WIDTHS
-  dropout: float = 0.5
-  mask_persons: bool = False
-  remat: bool = False
-  dtype: Any = None
+  NORM_PERSONS: ClassVar[bool] = False
+  DROPOUT_IN_BLOCKS: ClassVar[bool] = True
 
-  @nn.compact
-  def __call__(
-    self, x: Float[Array, "b m t v c"], train: bool = False
-  ) -> Float[Array, "b classes"]:
-    """Returns logits of sequences of coordinates of m persons."""
-    block = functools.partial(
-      parts.rematerialized(STGCNBlock, self.remat),
-      dropout=self.dropout,
-      dtype=self.dtype,
-    )
-    settings = skeleton.SequentialSettings(
-      classes=self.classes,
-      graph=self.graph,
-      layers=self.layers,
-      widths=self.widths,
-      dropout=0.0,  # it is within the blocks
-      mask_persons=self.mask_persons,
-      dtype=self.dtype,
-    )
-    return skeleton.sequential_network(
-      block,
-      x,
-      train,
-      adjacency=graphs.configuration_adjacency(graphs.skeleton(self.graph)),
-      settings=settings,
-      norm_persons=False,
-    )
+  dropout: float = 0.5
+
+  def _block(self) -> Callable[..., nn.Module]:
+    kind = parts.rematerialized(STGCNBlock, self.remat)
+    return functools.partial(kind, dropout=self.dropout, dtype=self.dtype)
+
+  def _adjacency(self, graph: graphs.SkeletonGraph) -> Float[Array, "k v v"]:
+    return graphs.configuration_adjacency(graph)
