@@ -7,7 +7,7 @@ from jaxvision.attacks.objectives import Aim
 from jaxvision.methods.common import style
 from jaxvision.methods.common.style import Net, Outputs
 from jaxvision.models.style_head import StyleHead
-from jaxvision.ops import class_moments
+from jaxvision.ops.moment_bank import MomentBank
 from jaxvision.ops.style import style as coordinates_of
 
 NET = Net(None, "", StyleHead(5), "sequential")
@@ -74,7 +74,7 @@ def seen(arrays):
 
 def moments(arrays):
   """Covariances of the head's features after some batches."""
-  empty = class_moments.empty(5, 24)
+  empty = MomentBank.zeros(5, 24, full=True)
   return empty._replace(cov=jnp.asarray(arrays["head2/cov"]))
 
 

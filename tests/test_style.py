@@ -3,6 +3,8 @@
 The golden network is f = softplus(b(tanh(a(x)))), z = c(f); see tests/style_support.py.
 """
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -16,14 +18,15 @@ from jaxvision.losses.classification import cross_entropy
 from jaxvision.methods.common import style as style_net
 from jaxvision.methods.common.style import Net
 from jaxvision.models.style_head import StyleHead
-from jaxvision.ops import class_moments, style
-from jaxvision.ops.class_moments import ClassMoments
+from jaxvision.ops import style
+from jaxvision.ops.moment_bank import MomentBank, update_bank
 
 CLASSES, SIZE = 5, 24
 NET = Net(None, "", StyleHead(CLASSES), "sequential")
 make_basis = jax.jit(style.style_basis, static_argnames="kind")
 make_anchor = jax.jit(style.make_anchor, static_argnums=1)
-update = jax.jit(class_moments.update)
+update = jax.jit(functools.partial(update_bank, mode="cumulative"))
+EMPTY = MomentBank.zeros(CLASSES, SIZE, full=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +34,9 @@ def arrays(golden):
   return golden("causal_adv")
 
 
-class TestClassMoments:
+class TestMomentsOfClasses:
   def test_is_the_authors_estimator_batch_by_batch(self, arrays):
-    moments = class_moments.empty(CLASSES, SIZE)
+    moments = EMPTY
     for i in range(5):
       features = jnp.asarray(arrays[f"estimator/features{i}"])
       moments = update(moments, features, jnp.asarray(arrays[f"estimator/labels{i}"]))
@@ -44,7 +47,7 @@ class TestClassMoments:
   def test_is_the_biased_covariance_of_all_batches_together(self):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(60, 4)) + 3, rng.integers(0, 3, 60)
-    moments = class_moments.empty(4, 4)  # nothing is of the last class
+    moments = MomentBank.zeros(4, 4, full=True)  # nothing is of the last class
     for rows in np.split(np.arange(60), 4):
       part = jnp.asarray(x[rows], jnp.float32), jnp.asarray(y[rows])
       moments = update(moments, *part)
@@ -65,7 +68,7 @@ class TestBasis:
   def test_three_bases_in_turn_are_the_authors(self, arrays):
     anchor = jnp.asarray(arrays["anchor/anchor"])
     kernel = jnp.asarray(arrays["basis/classifier_weight"]).T
-    own = {"anchor": anchor, "features": class_moments.empty(1, SIZE)}
+    own = {"anchor": anchor, "features": MomentBank.zeros(1, SIZE, full=True)}
     for i in range(3):
       features = jnp.asarray(arrays[f"basis/features{i}"])
       own = style_net.watch(own, features)
@@ -160,12 +163,12 @@ class TestLosses:
 
 class TestHead:
   def test_logits_before_any_covariance(self, arrays):
-    found = self._logits(arrays, "", ClassMoments(*class_moments.empty(5, 24)), 0.7)
+    found = self._logits(arrays, "", EMPTY, 0.7)
     np.testing.assert_allclose(found, arrays["head/eval_logits_zero_cov"], atol=1e-5)
 
   @pytest.mark.parametrize("ratio", [0.0, 0.7])
   def test_logits_with_covariances(self, arrays, ratio):
-    moments = class_moments.empty(5, 24)._replace(cov=jnp.asarray(arrays["head2/cov"]))
+    moments = EMPTY._replace(cov=jnp.asarray(arrays["head2/cov"]))
     found = self._logits(arrays, "head2/", moments, ratio)
     expected = arrays[f"head2/eval_logits_ratio{round(100 * ratio)}"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -184,12 +187,11 @@ class TestHead:
   def test_training_step_takes_the_covariance_in_first(self, arrays):
     head = head_variables(arrays)
     coordinates, label = (jnp.asarray(arrays[f"head/{k}"]) for k in ("style", "y"))
-    empty = class_moments.empty(5, 24)
 
     def loss(params):
       own = {**head, "params": params}
       logits, changed, moments = style_net.moved_head(
-        NET, own, coordinates, label, empty
+        NET, own, coordinates, label, EMPTY
       )
       logits = losses.corrected(logits, label, style_net.shifts(own, moments, 0.7))
       return cross_entropy(logits, label).mean(), (logits, changed, moments)

@@ -17,9 +17,8 @@ from jaxvision.losses.style import corrected, covariance_shifts, soft_cross_entr
 from jaxvision.methods.common.distillation import part
 from jaxvision.methods.common.supervised import Model
 from jaxvision.models.style_head import StyleHead
-from jaxvision.ops import class_moments
 from jaxvision.ops import style as style_ops
-from jaxvision.ops.class_moments import ClassMoments
+from jaxvision.ops.moment_bank import MomentBank, update_bank
 from jaxvision.typing import Array, Float, Int, PRNGKey, PyTree
 
 LAST = "logits"  # the layer whose kernel holds the class weights
@@ -97,8 +96,8 @@ def begin(key: PRNGKey, size: int, classes: int) -> dict[str, PyTree]:
   """
   return {
     "anchor": style_ops.make_anchor(key, size),
-    "features": class_moments.empty(1, size),
-    "classes": class_moments.empty(classes, size),
+    "features": MomentBank.zeros(1, size, full=True),
+    "classes": MomentBank.zeros(classes, size, full=True),
   }
 
 
@@ -134,12 +133,13 @@ def basis(net: Net, model: PyTree, style: PyTree) -> Array:
 
 def watch(style: PyTree, feature: Array) -> PyTree:
   """Takes a batch of features into the covariance that the basis goes by."""
-  unit = jax.lax.stop_gradient(style_ops.unit_features(feature))
+  unit = style_ops.unit_features(feature)
   one_class = jnp.zeros(len(unit), jnp.int32)
-  return {**style, "features": class_moments.update(style["features"], unit, one_class)}
+  bank = update_bank(style["features"], unit, one_class, mode="cumulative")
+  return {**style, "features": bank}
 
 
-def shifts(head: PyTree, classes: ClassMoments, ratio: ArrayLike) -> Array:
+def shifts(head: PyTree, classes: MomentBank, ratio: ArrayLike) -> Array:
   """The table that corrects the head's logits, `losses.style.covariance_shifts`."""
   return covariance_shifts(head["params"][LAST]["kernel"], classes.cov, ratio=ratio)
 
@@ -205,8 +205,8 @@ def objective(content: Objective) -> Objective:
 
 
 def moved_head(
-  net: Net, head: PyTree, coordinates: Array, label: Array, classes: ClassMoments
-) -> tuple[Array, PyTree, ClassMoments]:
+  net: Net, head: PyTree, coordinates: Array, label: Array, classes: MomentBank
+) -> tuple[Array, PyTree, MomentBank]:
   """A training pass of the head, which takes its own features into their covariance.
 
   Returns:
@@ -216,8 +216,7 @@ def moved_head(
   (logits, feature), changed = net.head.apply(
     head, coordinates, True, mutable=["batch_stats"]
   )
-  seen = jax.lax.stop_gradient(feature)
-  return logits, dict(changed), class_moments.update(classes, seen, label)
+  return logits, dict(changed), update_bank(classes, feature, label, mode="cumulative")
 
 
 def head_logits(
