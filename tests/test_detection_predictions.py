@@ -135,7 +135,7 @@ def test_reader_pads_a_short_video(tmp_path):
 
 def test_missing_inputs_are_named(tmp_path):
   with pytest.raises(UserError, match=r"has no \.npy"):
-    list(detection_inputs.feature_paths([str(tmp_path)]))
+    list(detection_inputs.reader(split(), config().data)([str(tmp_path)]))
 
 
 def test_thumos_drops_what_is_ambiguous():

@@ -1,11 +1,11 @@
 """A user's image files, brought into the shape that a network was trained on."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxvision import files
 from jaxvision.data import decoding
 from jaxvision.errors import UserError
 
@@ -33,22 +33,9 @@ def read_images(
   height, width, channels = shape
   if height != width:
     raise UserError(f"the network takes {height}x{width} images; only squares are read")
-  for path in _expand(paths):
+  for path in files.input_files(paths, SUFFIXES):
     size = 0 if decoding.header(path)[:2] == (height, width) else height
     options = {"channels": channels, "size": size, "fit": fit}
     image = decoding.decode(path, name=str(path), **options)
     scaled = image if dtype == np.uint8 else image.astype(np.float32) / 255
     yield str(path), scaled
-
-
-def _expand(paths: Sequence[str]) -> Iterator[Path]:
-  for path in map(Path, paths):
-    if path.is_file():
-      yield path
-      continue
-    if not path.is_dir():
-      raise UserError(f"--inputs: there is no {path}.")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-      raise UserError(f"--inputs: {path} has no image ({', '.join(SUFFIXES)}).")
-    yield from found

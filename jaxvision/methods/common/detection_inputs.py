@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from ml_collections import ConfigDict
 from jaxvision.data.feature_windows import sliding_windows
 from jaxvision.data.features import read_features, resize_features
 from jaxvision.data.temporal import TemporalExamples
-from jaxvision.errors import UserError
+from jaxvision.files import input_files
 from jaxvision.typing import Array
 
 FEATURES = (".npy", ".npz", ".csv", ".h5", ".hdf5")
@@ -55,7 +54,7 @@ def reader(
   length, width = train.shape
 
   def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for path in feature_paths(paths):
+    for path in input_files(paths, FEATURES, below=False):
       features = read_features(str(path), layout=config.layout, width=width)
       if config.window == "resize":
         whole = resize_features(features, length, mode=config.mode)
@@ -70,19 +69,3 @@ def reader(
         yield Piece(path.stem, first, steps).name, piece
 
   return read
-
-
-def feature_paths(paths: Sequence[str]) -> Iterator[Path]:
-  """Yields feature files; a folder stands for those in it, sorted.
-
-  Raises:
-    UserError: a path that is missing, or a folder without features.
-  """
-  for path in map(Path, paths):
-    if path.is_file():
-      yield path
-      continue
-    found = sorted(p for p in path.glob("*") if p.suffix in FEATURES)
-    if not found:
-      raise UserError(f"--inputs: {path} is no file and has no {', '.join(FEATURES)}.")
-    yield from found

@@ -5,7 +5,6 @@ What the network sees follows on the device from a clip as it was recorded:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -20,6 +19,7 @@ from jaxvision.data.skeleton_examples import (
   SkeletonExamples,
 )
 from jaxvision.errors import UserError
+from jaxvision.files import input_files
 from jaxvision.ops import graphs
 from jaxvision.ops import skeletons as ops
 from jaxvision.ops.skeleton_augment import Augmentation, augment, mirror_order
@@ -130,7 +130,7 @@ def reader(
   persons, length, joints, _ = data.splits["train"].shape
 
   def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    for path in clip_paths(paths):
+    for path in input_files(paths, SUFFIXES):
       clip = skeletons.read_clip(path, persons=persons, length=length)
       if clip.shape[2] != joints:
         raise UserError(
@@ -144,19 +144,3 @@ def reader(
       yield str(path), clip
 
   return read
-
-
-def clip_paths(paths: Sequence[str]) -> Iterator[Path]:
-  """Yields files of clips; a folder stands for those below it, sorted.
-
-  Raises:
-    UserError: a path that is missing, or a folder without any.
-  """
-  for path in map(Path, paths):
-    if path.is_file():
-      yield path
-      continue
-    found = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES)
-    if not found:
-      raise UserError(f"--inputs: {path} is no file and has no {', '.join(SUFFIXES)}.")
-    yield from found
