@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int32, UInt8
 from jaxvision import interruption
 from jaxvision.data import images
 from jaxvision.data.examples import Examples, ImageDataset
+from jaxvision.data.field_checks import check_least
 from jaxvision.data.frame_actions import FrameActions, lay_out, render
 from jaxvision.data.frame_features import Backbone, Garments, extract, train_backbone
 from jaxvision.data.frame_pixels import SIDE
@@ -188,13 +189,8 @@ def _windows(
 
 def _check(config: ml_collections.ConfigDict) -> None:
   options = config.frames
-  for key in COUNTS:
-    if options[key] < 1:
-      raise UserError(f"--config.data.frames.{key}={options[key]}: give 1 or more.")
-  if options.noise < 0:
-    raise UserError(
-      f"--config.data.frames.noise={options.noise} is negative: give 0 or more."
-    )
+  check_least(options, COUNTS, 1, at="data.frames")
+  check_least(options, ["noise"], 0, at="data.frames")
   if not options.classes or len(set(options.classes)) < len(options.classes):
     raise UserError(
       f"--config.data.frames.classes={options.classes}: give one class or more, each"

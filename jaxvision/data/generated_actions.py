@@ -15,6 +15,7 @@ windows of three actions have shorter ones.
 import ml_collections
 import numpy as np
 
+from jaxvision.data.field_checks import check_least
 from jaxvision.data.generated_windows import (
   ACTIONS,
   LEAST_STEPS,
@@ -116,16 +117,9 @@ def window_examples(windows: GeneratedActions, prefix: str) -> TemporalExamples:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  for key in (*STREAMS, "width", "classes"):
-    if config.generated[key] < 1:
-      raise UserError(
-        f"--config.data.generated.{key}={config.generated[key]}: give 1 or more."
-      )
-  if config.generated.noise < 0:
-    raise UserError(
-      f"--config.data.generated.noise={config.generated.noise} is negative: give 0 or"
-      " more."
-    )
+  fields, at = config.generated, "data.generated"
+  check_least(fields, (*STREAMS, "width", "classes"), 1, at=at)
+  check_least(fields, ["noise"], 0, at=at)
   if window_steps(config) < LEAST_STEPS:
     raise UserError(
       f"--config.data.length={config.length} is too short for generated actions: give"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import ml_collections
 import numpy as np
 
+from jaxvision.data.field_checks import check_least
 from jaxvision.data.reid_examples import (
   AbstractInputs,
   People,
@@ -198,13 +199,10 @@ def _target(people: People) -> Target:
 def check(config: ml_collections.ConfigDict) -> None:
   """Raises `UserError` for numbers of `config.drawn` that are out of range."""
   fields = config.drawn
-  for name in ("sources", "targets", "identities", "images", "target_identities"):
-    if fields[name] < 1:
-      raise UserError(f"--config.data.drawn.{name}={fields[name]}: give 1 or more.")
+  sizes = ("sources", "targets", "identities", "images", "target_identities")
+  check_least(fields, sizes, 1, at="data.drawn")
   if not 0 <= fields.correlated <= CODE:
     raise UserError(
       f"--config.data.drawn.correlated={fields.correlated}: a code has {CODE} numbers."
     )
-  for name in ("strength", "nuisance", "noise"):
-    if fields[name] < 0:
-      raise UserError(f"--config.data.drawn.{name}={fields[name]} is negative.")
+  check_least(fields, ("strength", "nuisance", "noise"), 0, at="data.drawn")

@@ -20,6 +20,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
 
+from jaxvision.data.field_checks import check_least
 from jaxvision.data.skeleton_defaults import NAME
 from jaxvision.data.skeleton_examples import (
   Shape,
@@ -28,7 +29,6 @@ from jaxvision.data.skeleton_examples import (
   abstract_examples,
 )
 from jaxvision.data.skeleton_kinematics import NTU, forward_kinematics
-from jaxvision.errors import UserError
 
 FRAMES = 32
 BITS = ("near", "tempo", "far")
@@ -150,13 +150,5 @@ def _kept(config: ml_collections.ConfigDict, split: str) -> int:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  for key in STREAMS:
-    if config.generated[key] < 1:
-      raise UserError(
-        f"--config.data.generated.{key}={config.generated[key]}: give 1 or more."
-      )
-  if config.generated.noise < 0:
-    raise UserError(
-      f"--config.data.generated.noise={config.generated.noise} is negative: give 0 or"
-      " more."
-    )
+  check_least(config.generated, STREAMS, 1, at="data.generated")
+  check_least(config.generated, ["noise"], 0, at="data.generated")

@@ -7,6 +7,7 @@ Nothing heavy is imported before it is needed, so that configurations may take
 import ml_collections
 
 from jaxvision.data.examples import AbstractExamples, ImageDataset, Unavailable
+from jaxvision.data.field_checks import check_choices, check_least, check_validation
 from jaxvision.data.known_images import FASHION_CLASSES, KNOWN
 from jaxvision.errors import UserError
 
@@ -139,22 +140,13 @@ def expected_files(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  for key in COUNTS:
-    if config[key] < 0:
-      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
-  if config.fit not in FITS:
-    raise UserError(
-      f"--config.data.fit={config.fit!r} is unknown: give {' or '.join(FITS)}."
-    )
+  check_least(config, COUNTS, 0)
+  check_choices(config, {"fit": FITS})
   if not 0 <= config.label_noise <= 1:
     raise UserError(
       f"--config.data.label_noise={config.label_noise} is no share: give 0 to 1."
     )
-  if config.validation >= 1 and config.validation != int(config.validation):
-    raise UserError(
-      f"--config.data.validation={config.validation} is neither a whole number of"
-      " images nor a fraction below 1."
-    )
+  check_validation(config, "images")
 
 
 def _alternatives(config: ml_collections.ConfigDict) -> list[str]:

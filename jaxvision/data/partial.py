@@ -9,6 +9,7 @@ user's own need two sources, `features` with `annotations` and `moments.features
 import ml_collections
 
 from jaxvision.data.clips import abstract_clips, cut_clips
+from jaxvision.data.field_checks import check_least
 from jaxvision.data.generated_actions import STREAMS, TEST_SEED
 from jaxvision.data.generated_moments import (
   generate_moments,
@@ -155,11 +156,8 @@ def _check_files(config: ml_collections.ConfigDict) -> None:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  for key in (*SIZES, "moments", "width", "source_classes", "target_classes"):
-    if config.generated[key] < 1:
-      raise UserError(
-        f"--config.data.generated.{key}={config.generated[key]}: give 1 or more."
-      )
+  keys = (*SIZES, "moments", "width", "source_classes", "target_classes")
+  check_least(config.generated, keys, 1, at="data.generated")
   if window_steps(config) < LEAST_STEPS:
     raise UserError(
       f"--config.data.length={config.length} is too short for generated actions: give"

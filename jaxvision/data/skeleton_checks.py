@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from jaxvision.data.field_checks import check_choices, check_least, check_validation
 from jaxvision.data.skeleton_defaults import NAME
 from jaxvision.data.skeleton_known import KNOWN
 from jaxvision.data.skeleton_splits import PROTOCOLS
@@ -21,22 +22,10 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: naming the first field that is wrong.
   """
-  for key in COUNTS:
-    if config[key] < 0:
-      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
-  for key in SIZES:
-    if config[key] < 1:
-      raise UserError(f"--config.data.{key}={config[key]}: give 1 or more.")
-  for key, choices in CHOICES.items():
-    if config[key] not in choices:
-      raise UserError(
-        f"--config.data.{key}={config[key]!r} is unknown: give {' or '.join(choices)}."
-      )
-  if config.validation >= 1 and config.validation != int(config.validation):
-    raise UserError(
-      f"--config.data.validation={config.validation} is neither a whole number of clips"
-      " nor a fraction below 1."
-    )
+  check_least(config, COUNTS, 0)
+  check_least(config, SIZES, 1)
+  check_choices(config, CHOICES)
+  check_validation(config, "clips")
   _check_augmentation(config)
   _check_source(config)
 

@@ -2,6 +2,7 @@
 
 import ml_collections
 
+from jaxvision.data.field_checks import check_choices, check_least, check_validation
 from jaxvision.data.temporal_defaults import FRAMES_NAME, NAME
 from jaxvision.data.temporal_known import KNOWN
 from jaxvision.errors import UserError
@@ -23,26 +24,14 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     UserError: naming the first field that is wrong.
   """
-  for key in COUNTS:
-    if config[key] < 0:
-      raise UserError(f"--config.data.{key}={config[key]} is negative: give 0 or more.")
-  for key in SIZES:
-    if config[key] < 1:
-      raise UserError(f"--config.data.{key}={config[key]}: give 1 step or more.")
-  for key, choices in CHOICES.items():
-    if config[key] not in choices:
-      raise UserError(
-        f"--config.data.{key}={config[key]!r} is unknown: give {' or '.join(choices)}."
-      )
+  check_least(config, COUNTS, 0)
+  check_least(config, SIZES, 1)
+  check_choices(config, CHOICES)
   if not 0 < config.keep <= 1:
     raise UserError(
       f"--config.data.keep={config.keep} is no share: give more than 0, at most 1."
     )
-  if config.validation >= 1 and config.validation != int(config.validation):
-    raise UserError(
-      f"--config.data.validation={config.validation} is neither a whole number of"
-      " videos nor a fraction below 1."
-    )
+  check_validation(config, "videos")
   if config.first >= 0 and not config.step:
     raise UserError(
       f"--config.data.first={config.first} has no meaning without --config.data.step:"
