@@ -130,18 +130,14 @@ PAPER = {
   **_optimizer("", MULTISTEP, **CIFAR_SGD, clip_norm=0.0),
 }
 # Of ImageNet the paper's settings are not known: the usual recipe, with its weights.
-NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 THIRTY = {"name": "step", "unit": "epochs", "every": 30.0, "factor": 0.1}
 IMAGENET = {
   **PAPER,
-  "data.name": "imagenet2012",
-  "data.size": 256,
-  "data.fit": "crop",
+  **shared.IMAGENET,
   "data.augment.pad": 0,
   "data.augment.area": (0.08, 1.0),
-  "data.augment.crop": 224,
-  "teacher.model": {"name": "resnet", "depth": 34, **NORMALIZED},
-  "model": {"name": "resnet", "depth": 18, **NORMALIZED},
+  "teacher.model": {"name": "resnet", "depth": 34, **shared.IMAGENET_PIXELS},
+  "model": {"name": "resnet", "depth": 18, **shared.IMAGENET_PIXELS},
   "distill.taps": ("stage4",),
   "coder.width": 256,
   "coder.epochs": 5.0,

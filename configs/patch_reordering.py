@@ -11,8 +11,9 @@ SMALL = dict(
   dense="plain", dense_options={},
 )  # fmt: skip
 ALEXNET = dict(
-  name="alexnet", widths=(96, 256, 384, 384, 256), dense_width=4096, norm="batch"
-)
+  name="alexnet", widths=(96, 256, 384, 384, 256), dense_width=4096, norm="batch",
+  **shared.IMAGENET_PIXELS,
+)  # fmt: skip
 # Training and test poses alike: "translated" of the specification's 9(d).
 TRANSLATED = {
   "data.distort.task": "unseen_pose",
@@ -28,11 +29,9 @@ UNSEEN_POSE = {
 # recipe, and patches reordered before its dense layers.
 PAPER = {
   "model": ALEXNET,
-  "data.name": "imagenet2012",
-  "data.size": 224,
+  **shared.IMAGENET,
   "data.distort.task": "",
   "data.distort.test": (),
-  "data.limit": 0,
   "retrieval.source": "",  # or ukbench:FOLDER, holidays:FOLDER
   "retrieval.at": "relu7",
   "reorder.at": "pool5",
@@ -74,13 +73,7 @@ def get_config(variant: str = ""):
   config.reorder = dict(
     at="pool2", n=2, levels=1, energy="l2", shared=False, remainder="topleft"
   )
-  config.retrieval = dict(
-    source="test",  # images in poses of `distortion`, ukbench:FOLDER, holidays:FOLDER
-    at="relu_dense",
-    pooling="average",
-    distortion="unseen_pose/translated",
-    instances=500,
-  )
+  config.retrieval = {**shared.RETRIEVAL, "distortion": "unseen_pose/translated"}
   config.robustness = dict(
     examples=1000,
     angles=tuple(range(-180, 181, 30)),

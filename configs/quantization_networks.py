@@ -53,15 +53,8 @@ ABLATIONS = {
   "reestimated": {"phases.statistics.epochs": 1.0},
   "restart": {"restart": True},
 }
-NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 PAPER = {
-  "data.name": "imagenet2012",
-  # The shorter side becomes 256 pixels; a square of 224 is cut out, flipped or not.
-  "data.size": 256,
-  "data.fit": "crop",
-  "data.augment.crop": 224,
-  "data.augment.flip": True,
-  "data.limit": 0,
+  **shared.IMAGENET,
   "batch_size": 256,
   "per_dispatch": 1,
   "eval.every": 5000,
@@ -82,10 +75,10 @@ PAPER = {
     }.items()
   },
 }
-RESNET = {**PAPER, "model": dict(name="resnet", depth=18, **NORMALIZED)}
+RESNET = {**PAPER, "model": dict(name="resnet", depth=18, **shared.IMAGENET_PIXELS)}
 ALEXNET = {
   **PAPER,
-  "model": dict(name="alexnet", **NORMALIZED),
+  "model": dict(name="alexnet", **shared.IMAGENET_PIXELS),
   "insert": (
     {"at": "pool5|relu6", "kind": "continuous_dropout", "mask": "bernoulli",
      "rate": 0.1},
@@ -102,7 +95,7 @@ ALEXNET = {
 # since detection needs VOC. The rate is that of its detector.
 VGG16 = {
   **PAPER,
-  "model": dict(name="vgg", **NORMALIZED),
+  "model": dict(name="vgg", **shared.IMAGENET_PIXELS),
   "phases.float.learning_rate": 0.01,
   "quantize.rate": 10.0,
   "quantize.weights": (

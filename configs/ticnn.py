@@ -11,8 +11,9 @@ SMALL = dict(
   dense="plain", dense_options={},
 )  # fmt: skip
 ALEXNET = dict(
-  name="alexnet", widths=(96, 256, 384, 384, 256), dense_width=4096, norm="batch"
-)
+  name="alexnet", widths=(96, 256, 384, 384, 256), dense_width=4096, norm="batch",
+  **shared.IMAGENET_PIXELS,
+)  # fmt: skip
 # Turning, scaling and shifting one by one.
 TYPES = {
   "rotation": {"transform.scale": None, "transform.shift": None},
@@ -39,11 +40,9 @@ NETS = {
 # usual recipe, and warps behind its pooled stages.
 PAPER = {
   "model": ALEXNET,
-  "data.name": "imagenet2012",
-  "data.size": 224,
+  **shared.IMAGENET,
   "data.distort.task": "",
   "data.distort.test": (),
-  "data.limit": 0,
   "retrieval.source": "",  # or ukbench:FOLDER, holidays:FOLDER
   "retrieval.at": "relu7",
   "transform.at": "relu[12]",
@@ -117,13 +116,7 @@ def get_config(variant: str = ""):
     distribution="uniform", alternate=True, granularity="batch", border="zero",
     interpolation="bilinear", noise=(-0.3, 0.3),
   )  # fmt: skip
-  config.retrieval = dict(
-    source="test",  # images in poses of `distortion`, ukbench:FOLDER, holidays:FOLDER
-    at="relu_dense",
-    pooling="average",
-    distortion="unseen_pose/rst",
-    instances=500,
-  )
+  config.retrieval = shared.RETRIEVAL
   config.robustness = dict(
     examples=1000,
     angles=tuple(range(-180, 181, 30)),

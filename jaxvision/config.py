@@ -79,6 +79,25 @@ ATTACK = {
   "curve": "pgd",  # attack of the curve over radii; "" draws none
   "radii": (0.25, 0.5, 0.75, 1.0, 1.5, 2.0),  # of the curve, in multiples of eps
 }
+# Retrieval with a classifier's features, see methods.common.retrieval.
+RETRIEVAL = {
+  "source": "test",  # images in poses of `distortion`, ukbench:FOLDER, holidays:FOLDER
+  "at": "relu_dense",  # place of the descriptors
+  "pooling": "average",
+  "distortion": "unseen_pose/rst",
+  "instances": 500,
+}
+# ImageNet: the shorter side becomes 256 pixels; a square of 224 is cut out, flipped or
+# not. Pixels are those that published weights were trained on.
+IMAGENET = {
+  "data.name": "imagenet2012",
+  "data.size": 256,
+  "data.fit": "crop",
+  "data.augment.crop": 224,
+  "data.augment.flip": True,
+  "data.limit": 0,
+}
+IMAGENET_PIXELS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SHARED = {
   "method": "",
   "variant": "",
