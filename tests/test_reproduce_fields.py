@@ -42,3 +42,9 @@ def test_a_run_that_needs_the_field_is_made_anew(old, tmp_path):
 def test_a_run_that_is_under_way_is_made_anew(old):
   (old[0].folder / "results.json").unlink()  # its checkpoints would be refused
   assert runs.status(old[0]) == runs.OUTDATED
+
+
+def test_fields_of_the_model_that_an_arm_replaces_are_not_amiss(tmp_path):
+  made = plan(tmp_path, arms={"narrow": Arm("", {}), "cnn": Arm("cnn", {})})
+  runs.run_unfinished(made, FakeRun())
+  assert {runs.status(run) for run in made} == {runs.FINISHED}

@@ -16,7 +16,9 @@ def get_config(variant=""):
   config = shared.base("toy")
   config.data = shared.images()
   config.width = 1.0
-  return shared.finish(config, variant, {"wide": {"width": 2.0}})
+  config.model = dict(name="mlp", hidden=(8,))
+  variants = {"wide": {"width": 2.0}, "cnn": {"model": {"name": "cnn"}}}
+  return shared.finish(config, variant, variants)
 """
 
 

@@ -16,7 +16,7 @@ SAME = {
   "checkpoint.keep": 1,
   "log.figures": False,
 }
-CHOSEN = {"dann": 1.0, "dann_alternating": 1.0, "mean": 1.0, "diag": 1.0, "full": 1.0}
+CHOSEN = {"dann": 0.1, "dann_alternating": 0.1, "mean": 0.1, "diag": 1.0, "full": 1.0}
 WORDS = {
   "erm": "ERM",
   "dann": "DANN",

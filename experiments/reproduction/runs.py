@@ -72,6 +72,7 @@ def status(run: Run) -> str:
   """Says whether a run is there, by the config and the results in its folder.
 
   A finished run may lack fields that came later: their usual values are what it did.
+  Usual fields that the arm itself does not have, such as another model's, are not meant.
   """
   path = run.folder / "config.json"
   if not path.is_file():
@@ -80,8 +81,7 @@ def status(run: Run) -> str:
   theirs = config_lib.fingerprint(ConfigDict(_read(path)))
   ours = config_lib.fingerprint(run.config)
   if finished:
-    usual = {k: v for k, v in run.usual.items() if k not in theirs}
-    theirs = {**usual, **theirs}
+    theirs = {k: v for k, v in run.usual.items() if k in ours} | theirs
   if config_lib.digest(theirs) != config_lib.digest(ours):
     return OUTDATED
   return FINISHED if finished else STARTED
