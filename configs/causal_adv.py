@@ -38,6 +38,7 @@ PAPER = {
     mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010),
   ),
   "style.at": "pool",
+  "style.alpha": 1.0,
   "adversarial.eps": 0.031,
   "adversarial.step_size": 0.007,
   "adversarial.steps": 10,
@@ -99,7 +100,7 @@ def get_config(variant: str = ""):
   )
   config.style = dict(
     at="relu_dense",  # the feature in front of the layer "logits"
-    alpha=1.0,  # weight of the alignment, in the attack and in the loss
+    alpha=0.25,  # weight of the alignment, in attack and loss; by the claims' pilot
     ratio=1.0,  # of the correction by covariances
     in_attack=True,
     in_loss=True,

@@ -18,14 +18,14 @@ def logits():
 
 
 def test_contents_are_those_of_causal_adv(golden):
-  arrays = golden("adversarial_losses")
-  z, z_adv, y = (jnp.asarray(arrays[name]) for name in ("z", "z_adv", "y"))
-  np.testing.assert_allclose(
-    adversarial.madry(z_adv, y).mean(), arrays["M/content"], rtol=1e-5
-  )
-  beta = float(arrays["T/beta"])
+  arrays = golden("causal_adv")
+  names = ("align/z", "align/z_adv", "head/y")
+  z, z_adv, y = (jnp.asarray(arrays[name]) for name in names)
+  found = adversarial.madry(z_adv, y).mean()
+  np.testing.assert_allclose(found, arrays["align/M/content"], rtol=1e-5)
+  beta = float(arrays["align/T/beta_alpha"][0])
   found = adversarial.trades(z, z_adv, y, beta=beta).mean() / beta
-  np.testing.assert_allclose(found, arrays["T/content"], rtol=1e-5)
+  np.testing.assert_allclose(found, arrays["align/T/content"], rtol=1e-5)
 
 
 def test_kl_against_a_plain_loop(logits):

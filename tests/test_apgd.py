@@ -1,4 +1,8 @@
-"""APGD: the reference's flags and losses, its schedule, a closed form, properties."""
+"""APGD: the reference's flags and losses, its schedule, a closed form, properties.
+
+Of the golden runs flags and losses are compared. Their points are not: trajectories
+are chaotic in a few pixels, whose gradients are next to 0.
+"""
 
 import functools
 
@@ -17,7 +21,7 @@ from attack_support import (
 )
 
 from jaxvision import interruption
-from jaxvision.attacks import apgd, objectives
+from jaxvision.attacks import apgd, apgd_t, objectives
 from jaxvision.attacks.apgd import ascend, begin, iterate, random_start, windows
 from jaxvision.attacks.objectives import Aim
 from jaxvision.errors import UserError
@@ -39,11 +43,12 @@ def test_flags_and_losses_are_the_references(golden, name):
     logits_fn, objectives.choose(loss, targeted=target is not None), x,
     Aim(y, target), channels_last(arrays["x_init"]), **options,
   )  # fmt: skip
-  np.testing.assert_array_equal(found.robust, stored("robust"))
-  gap = np.abs(found.best.loss - stored("loss_best"))
-  assert np.median(gap) < 1e-5
-  if not name.startswith("dlr"):  # near ties make single DLR values meaningless
-    assert gap.max() < 1e-4
+  for precision in ("", "_float64"):
+    np.testing.assert_array_equal(found.robust, stored(f"robust{precision}"))
+    gap = np.abs(found.best.loss - stored(f"loss_best{precision}"))
+    assert np.median(gap) < 1e-5
+    if not name.startswith("dlr"):  # near ties make single DLR values meaningless
+      assert gap.max() < 1e-4
   start = channels_last(arrays["x_init"])
   x_adv, robust = apgd(
     KEY, logits_fn, x, y, loss=loss, target=target, start=start, **options
@@ -87,6 +92,27 @@ def test_ball_flags_and_key(loss):
   np.testing.assert_array_equal(right(logits_fn, weights, x_adv, y), robust)
   chex.assert_trees_all_equal(attack(KEY), (x_adv, robust))
   assert not jnp.array_equal(attack(jax.random.key(1))[0], x_adv)
+
+
+def test_apgd_t_breaks_what_any_of_its_targets_does():
+  logits_fn, weights, x, y = mlp_problem()
+  y = y.at[0].set((y[0] + 1) % 5)
+  attack = functools.partial(
+    apgd_t, KEY, logits_fn, x, y, eps=0.06, steps=8, variables=weights
+  )
+  x_adv, robust = attack()
+  assert_in_ball(x_adv, x, 0.06)
+  np.testing.assert_array_equal(right(logits_fn, weights, x_adv, y), robust)
+  chex.assert_trees_all_equal(x_adv[robust], x[robust])
+  chex.assert_trees_all_equal(x_adv[0], x[0])
+  logits, every = logits_fn(weights, x), True
+  for own, rank in zip(jax.random.split(KEY, 4), range(2, 6), strict=True):
+    target = objectives.target_of_rank(logits, rank)
+    every &= apgd(
+      own, logits_fn, x, y, eps=0.06, steps=8, target=target, variables=weights
+    )[1]
+  np.testing.assert_array_equal(robust, every)
+  assert 0 < robust.sum() <= attack(targets=1)[1].sum() < len(x)
 
 
 def test_the_best_loss_never_falls_and_flags_never_recover():
@@ -179,3 +205,5 @@ def test_mistakes_are_named():
     attack(steps=0)
   with pytest.raises(UserError, match="no targeted form"):
     attack(steps=1, loss="cw", target=y)
+  with pytest.raises(UserError, match="targets is 0"):
+    apgd_t(KEY, logits_fn, x, y, eps=0.1, targets=0, variables=weights)

@@ -69,6 +69,15 @@ def test_no_radius_is_clean_accuracy(short):
   assert set(per_stage.values()) == {23 / 24}
 
 
+def test_once_no_image_is_left_no_attack_runs(short):
+  weights, x, _ = problem()
+  x_adv, robust, per_stage = attack(eps=0.9)
+  assert not robust.any() and list(per_stage) == NAMES
+  assert list(per_stage.values()) == [23 / 24, 0.0, 0.0, 0.0, 0.0]
+  assert not right(mlp, weights, x_adv, problem()[2]).any()
+  chex.assert_trees_all_equal(x_adv[0], x[0])  # wrong without an attack
+
+
 def test_each_later_attack_breaks_what_the_first_left():
   """Alone, and long enough: a targeted attack finds what APGD-CE does, and more."""
   weights, x, y = problem()
@@ -159,5 +168,7 @@ def test_mistakes_are_named():
     attack(version="plus")
   with pytest.raises(UserError, match="at least 4 classes; there are 3"):
     auto_attack(KEY, lambda x: mlp(weights, x)[:, :3], x, y % 3, eps=EPS)
+  with pytest.raises(UserError, match="attacks need logits alone"):
+    auto_attack(KEY, lambda x: (mlp(weights, x), x), x, y, eps=EPS)
   with pytest.raises(UserError, match="no image"):
     auto_attack(KEY, mlp, x[:0], y[:0], eps=EPS, variables=weights)

@@ -160,10 +160,15 @@ def plain_step(before, plan, kind):
   return jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
 
 
-@pytest.mark.parametrize("kind", LOSSES)
-def test_without_a_weight_a_step_is_that_of_adversarial_training(kind):
+NOWHERE = "no_ramp,plain_attack,attack_only"  # style neither in attack nor in loss
+
+
+@pytest.mark.parametrize(
+  ("variant", "kind"), [*((kind, kind) for kind in LOSSES), (f"t,{NOWHERE}", "trades")]
+)
+def test_without_style_a_step_is_that_of_adversarial_training(variant, kind):
   changes = {"style.ratio": 0.7, "convolutional": kind == "madry"}
-  before, after, logs, plan = one_step(kind, **changes)
+  before, after, logs, plan = one_step(variant, **changes)
   grads, stats = plain_step(before, plan, kind)
   moved = jax.tree.map(
     lambda a, b: (a - b) / plan.config.optimizer.learning_rate,
@@ -210,6 +215,23 @@ def test_parameter_counts(variant, count):
   x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   params = jax.eval_shape(model.init, jax.random.key(0), x)["params"]
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+@pytest.mark.parametrize(
+  ("variant", "classes", "side"), [("mnist", 10, 28), ("cifar100", 100, 32)]
+)
+def test_steps_of_the_papers_other_data_can_be_traced(variant, classes, side):
+  config, module = (
+    causal_adv.get_config(variant), experiment.method_module("causal_adv")
+  )  # fmt: skip
+  method = module.build(config, module.load(config, abstract=True))
+  (stage,), key = method.stages, jax.random.key(0)
+  assert method.inputs.shape[1:3] == (side, side)
+  frozen = stage.frozen({})
+  begun = jax.eval_shape(stage.init, key, frozen, stage.spec)
+  assert begun["params"]["head"]["logits"]["kernel"].shape == (512, classes)
+  after, _ = jax.eval_shape(stage.step, begun, frozen, stage.spec, key)
+  chex.assert_trees_all_equal_shapes_and_dtypes(after, begun)
 
 
 @pytest.mark.parametrize(

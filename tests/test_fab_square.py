@@ -1,4 +1,8 @@
-"""FAB-T and Square: the reference's numbers, closed forms, properties."""
+"""FAB-T and Square: the reference's numbers, closed forms, properties.
+
+FAB's points are not compared with the reference's, but their distances are: it ends at
+the nearest of several that are almost equally near.
+"""
 
 import chex
 import jax

@@ -65,6 +65,8 @@ def test_counts_are_those_of_the_attack_itself():
     ({"name": "pgd", "steps": 3}, "pgd3"),
     ({"name": "pgd", "steps": 2, "loss": "cw", "restarts": 2}, "pgd2-cwx2"),
     ({"name": "apgd", "steps": 4, "loss": "dlr"}, "apgd-dlr4"),
+    ({"name": "apgd-dlr", "steps": 3, "loss": "ce"}, "apgd-dlr3"),
+    ({"name": "apgd-t", "steps": 2}, "apgd-t2"),
     ({"name": "fab", "steps": 2}, "fab-t2"),
     ({"name": "square", "queries": 9}, "square9"),
   ],
@@ -77,8 +79,12 @@ def test_names_tell_what_was_run(fields, label):
 
 
 @pytest.mark.parametrize(
-  ("name", "label"), [("pgd", "pgd20"), ("apgd", "apgd-ce"), ("square", "square")]
-)
+  ("name", "label"),
+  [
+    ("pgd", "pgd20"), ("pgd-ce", "pgd20"), ("pgd-cw", "pgd20-cw"),
+    ("apgd", "apgd-ce"), ("apgd-t", "apgd-t"), ("square", "square"),
+  ],
+)  # fmt: skip
 def test_an_attack_with_its_own_numbers_has_its_plain_name(name, label):
   assert robust_attacks.choose(settings(name).attack).label == label
 
@@ -101,6 +107,23 @@ def test_autoattack_reports_its_stages(monkeypatch):
   assert found.stages == {"clean": 19 / 20, "apgd-ce": 10 / 20, "square": 6 / 20}
   assert found.metrics["robust/autoattack"] == 6 / 20
   assert found.metrics["robust/autoattack/apgd-ce"] == 10 / 20
+
+
+def test_squares_gain_counts_over_all_batches(monkeypatch):
+  weights, batches, _, _ = problem()
+  kept = lambda share: {"clean": 1.0, "fab-t": 1.0, "square": share}
+  lines = {}
+  for gain in (0, 1):
+    shares = iter([kept(1.0), kept(1 - gain / 8), kept(1.0)])
+    monkeypatch.setattr(
+      robust_attacks,
+      "auto_attack",
+      lambda key, logits_fn, x, y, *, shares=shares, **more: (x, None, next(shares)),
+    )
+    _, lines[gain] = evaluate(settings("autoattack"), weights, batches)
+  assert lines[0] == []
+  (line,) = lines[1]
+  assert "warning: Square took the robust accuracy from 100.00% to 95.00%" in line
 
 
 def test_autoattack_runs(monkeypatch):

@@ -52,7 +52,15 @@ def distilled(**changes):
   return iekd("kd", **{"epochs": 1.0, **changes})
 
 
-CONFIGS = {"dropout": dropout, "ternary": ternary, "distilled": distilled}
+def stepped(**changes):
+  """Activations of two bits, hard at inference."""
+  entry = {"at": "relu1", "levels": "a2"}
+  return dropout(**{"quantize.activations": (entry,), **changes})
+
+
+CONFIGS = {
+  "dropout": dropout, "ternary": ternary, "stepped": stepped, "distilled": distilled
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,7 @@ def test_a_classifier_is_attacked_in_several_ways(trained, capsys):
   printed = capsys.readouterr().out
   assert "pgd2 within 0.1 on 90 of 355 images" in printed
   assert "batch 2: fgsm" in printed and "accuracy within 0.1" in printed
+  assert "warning" not in printed
 
 
 @pytest.mark.parametrize("name", ["ternary", "distilled"])
@@ -95,6 +104,16 @@ def test_quantized_and_distilled_ones_are_attacked_as_they_predict(trained, name
   found = attacked(name, trained(name), **changes, **{"attack.examples": 0})
   assert 0 <= found["robust/fgsm"] < found["robust/fgsm/clean"]
   assert found["robust/fgsm/clean"] == pytest.approx(found["accuracy"])
+
+
+def test_hard_activations_hide_gradients_from_all_but_square(trained, capsys):
+  folder = trained("stepped")
+  changes = {"attack.name": "fgsm,square", "attack.queries": 60, "attack.curve": ""}
+  found = attacked("stepped", folder, **changes)
+  assert found["robust/fgsm"] == found["robust/fgsm/clean"]
+  assert found["robust/square60"] < found["robust/fgsm"]
+  printed = capsys.readouterr().out
+  assert printed.count("warning: the gradient is 0 at 32 of 32 points") == 1
 
 
 def test_attacks_are_not_part_of_training():

@@ -75,6 +75,8 @@ class TestBasis:
       cov = own["features"].cov[0]
       found = make_basis(anchor, kernel, cov)
       np.testing.assert_allclose(cov, arrays[f"basis/cov{i}"], atol=1e-6)
+      mean = own["features"].mean[0]
+      np.testing.assert_allclose(mean, arrays[f"basis/mean{i}"], atol=1e-6)
       np.testing.assert_allclose(found, arrays[f"basis/basis{i}"], atol=1e-5)
     found = style.style(features, found)
     np.testing.assert_allclose(found, arrays["basis/style2"], atol=1e-5)

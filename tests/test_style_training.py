@@ -66,6 +66,14 @@ def aligned(arrays):
   return lambda form, detach=False: grad(seen.model, seen.head, zeros, form, detach)
 
 
+def test_the_stand_in_is_the_authors(arrays):
+  for end in ("", "_adv"):
+    x = jnp.asarray(arrays[f"align/x{end}"])
+    found = support.model(support.model_params(arrays), x)
+    for name, array in zip(("f", "z"), found, strict=True):
+      np.testing.assert_allclose(array, arrays[f"align/{name}{end}"], atol=1e-5)
+
+
 @pytest.mark.parametrize("form", KINDS)
 def test_loss_and_gradients_are_the_authors(arrays, aligned, form):
   value, (by_model, _, by_features) = aligned(form)

@@ -27,7 +27,7 @@ FINAL = {
   "attack.examples": 300,
   "attack.curve": "",
 }
-CHOSEN = {"m": (1.0, 1.0), "t": (1.0, 1.0)}  # alpha, ratio
+CHOSEN = {"m": (0.25, 1.0), "t": (0.25, 1.0)}  # alpha, ratio
 WORDS = {
   "m": "CausalAdv-M",
   "t": "CausalAdv-T",
@@ -116,5 +116,5 @@ PILOT = Protocol(
   },
   claims=(),
   metrics={"val/robust/pgd20": "PGD-20", "val/accuracy": "clean"},
-  seeds=2,
+  seeds=1,
 )

@@ -11,6 +11,7 @@ compiled iteration and polls SIGTERM. The functions share names with their modul
 """
 
 from jaxvision.attacks.apgd import apgd
+from jaxvision.attacks.apgd_targeted import apgd_t
 from jaxvision.attacks.auto_attack import auto_attack
 from jaxvision.attacks.checks import AttackWarning
 from jaxvision.attacks.fab import fab
@@ -21,6 +22,7 @@ from jaxvision.attacks.square import square
 __all__ = [
   "AttackWarning",
   "apgd",
+  "apgd_t",
   "auto_attack",
   "fab",
   "fgsm",

@@ -88,8 +88,10 @@ def apgd(
     without an attack is returned as it is, not robust.
 
   Raises:
-    UserError: no step, an unknown loss, too few classes for it.
+    UserError: no step, an unknown loss, too few classes for it, images or labels that
+      cannot be.
   """
+  classifier.check_inputs(x, y, eps)
   if start is None:
     start = random_start(jax.random.split(key, len(x)), x, eps=eps)
   objective = objectives.choose(loss, targeted=target is not None)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvision.attacks import checks, survivors
-from jaxvision.attacks.classifier import LogitsFn, logits_of
+from jaxvision.attacks import checks, classifier, survivors
+from jaxvision.attacks.classifier import LogitsFn
 from jaxvision.attacks.stages import STAGES, Setting
 from jaxvision.attacks.survivors import Survivors
 from jaxvision.errors import UserError
@@ -56,14 +56,13 @@ def auto_attack(
     It warns (`AttackWarning`) where `attacks.checks` doubts them.
 
   Raises:
-    UserError: another norm or version, fewer than 4 classes, no image.
+    UserError: another norm or version, fewer than 4 classes, no image, images or labels
+      that cannot be, outputs that are not logits.
     Interrupted: SIGTERM arrived; nothing is kept: give few images at a time.
   """
   _check(x, norm, version)
-  classes = jax.eval_shape(lambda: logits_of(logits_fn, variables, x)).shape[-1]
-  if classes < FEWEST_CLASSES:
-    raise UserError(f"AutoAttack needs at least 4 classes; there are {classes}.")
-  setting = Setting(logits_fn, variables, classes, eps)
+  classifier.check_inputs(x, y, eps)
+  setting = Setting(logits_fn, variables, _classes(logits_fn, variables, x), eps)
   few = slice(0, batch_size)
   doubts = checks.doubts_of_classifier(logits_fn, x[few], y[few], variables=variables)
   for doubt in doubts:  # hours before the warnings below
@@ -96,6 +95,18 @@ def _run(
 def _warn(doubts: list[str]) -> None:
   for doubt in doubts:
     warnings.warn(doubt, checks.AttackWarning, stacklevel=3)
+
+
+def _classes(logits_fn: LogitsFn, variables: PyTree, x: Array) -> int:
+  outputs = jax.eval_shape(lambda: classifier.logits_of(logits_fn, variables, x))
+  shape = getattr(outputs, "shape", None)
+  if shape is None or len(shape) != 2 or shape[0] != len(x):
+    raise UserError(
+      f"logits_fn returns {outputs}; attacks need logits alone, [{len(x)}, classes]."
+    )
+  if shape[1] < FEWEST_CLASSES:
+    raise UserError(f"AutoAttack needs at least 4 classes; there are {shape[1]}.")
+  return shape[1]
 
 
 def _check(x: Array, norm: str, version: str) -> None:

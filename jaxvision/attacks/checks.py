@@ -4,6 +4,8 @@ AutoAttack trusts gradients and a deterministic classifier. These checks find wh
 trust is misplaced, as the reference does; `auto_attack` warns of what they return.
 """
 
+import functools
+
 import jax
 import numpy as np
 
@@ -51,15 +53,34 @@ def doubts_of_classifier(
       "the outputs look like probabilities; attacks need logits, since a softmax "
       "saturates and its gradients vanish."
     )
-  objective, aim = objectives.ce, objectives.Aim(y)
-  step = jax.jit(lambda v, x: classifier.gradient(logits_fn, objective, v, x, aim)[0])
-  flat = ~np.any(np.asarray(step(variables, x)).reshape(len(x), -1), axis=1)
-  if flat.any():
-    doubts.append(
-      f"the gradient is 0 at {flat.sum()} of {len(x)} points, where APGD and FAB "
-      "cannot move; look for saturated or non-differentiable layers."
-    )
-  return doubts
+  return doubts + doubts_of_gradients(logits_fn, x, y, variables=variables)
+
+
+def doubts_of_gradients(
+  logits_fn: LogitsFn,
+  x: Float[Array, " b *s"],
+  y: Int[Array, " b"],
+  *,
+  variables: PyTree = None,
+) -> list[str]:
+  """Counts the images at which the cross-entropy has no gradient at all.
+
+  Activations that are rounded by hard steps do so, and saturated layers.
+  """
+  slope = _slope(logits_fn, variables, x, y)
+  flat = ~np.any(np.asarray(slope).reshape(len(x), -1), axis=1)
+  if not flat.any():
+    return []
+  return [
+    f"the gradient is 0 at {flat.sum()} of {len(x)} points, where attacks by gradients "
+    "cannot move, but Square can; look for saturated or non-differentiable layers."
+  ]
+
+
+@functools.partial(jax.jit, static_argnames="logits_fn")
+def _slope(logits_fn: LogitsFn, variables: PyTree, x: Array, y: Array) -> Array:
+  aim = objectives.Aim(y)
+  return classifier.gradient(logits_fn, objectives.ce, variables, x, aim)[0]
 
 
 def doubts_of_square(before: float, after: float) -> list[str]:

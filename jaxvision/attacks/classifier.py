@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvision.attacks.objectives import Aim, Objective
@@ -20,6 +21,7 @@ from jaxvision.errors import UserError
 from jaxvision.typing import Array, Bool, Float, Int, PyTree
 
 LogitsFn = Callable[..., PyTree]
+ROUNDING = 1e-5  # by which images may leave [0, 1]
 
 
 def logits_of(logits_fn: LogitsFn, variables: PyTree, x: Array) -> PyTree:
@@ -69,6 +71,31 @@ def over(values: Array, x: Array) -> Array:
 def project(u: Array, x: Array, eps: ArrayLike) -> Array:
   """Moves `u` into the L-infinity ball around `x`, then into [0, 1]."""
   return jnp.clip(jnp.clip(u, x - eps, x + eps), 0.0, 1.0)
+
+
+def check_inputs(x: Array, y: Array, eps: ArrayLike) -> None:
+  """Refuses what no attack can take; of tracers only shapes and types are seen.
+
+  Raises:
+    UserError: images that are not floats in [0, 1], not one label each, a negative eps.
+  """
+  if jnp.shape(y) != (len(x),) or not jnp.issubdtype(y.dtype, jnp.integer):
+    raise UserError(
+      f"attacks need one class number an image, integers of shape ({len(x)},); y has "
+      f"the shape {jnp.shape(y)} and the type {y.dtype}."
+    )
+  if not jnp.issubdtype(x.dtype, jnp.floating):
+    raise UserError(f"attacks need images in [0, 1]; these are {x.dtype}, not floats.")
+  if x.size and not isinstance(x, jax.core.Tracer):
+    with jax.ensure_compile_time_eval():  # values may be known inside somebody's jit
+      low, high = float(x.min()), float(x.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # NaN is outside, too
+      raise UserError(
+        f"attacks need images in [0, 1]; these are in [{low:.3g}, {high:.3g}]. "
+        "Normalise inside the network."
+      )
+  if not isinstance(eps, jax.core.Tracer) and np.any(np.asarray(eps) < 0):
+    raise UserError(f"eps is {eps}; a radius is at least 0.")
 
 
 def check_steps(name: str, steps: int) -> None:

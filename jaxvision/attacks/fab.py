@@ -11,10 +11,9 @@ from jaxvision import interruption
 from jaxvision.attacks import classifier, objectives
 from jaxvision.attacks.box_projection import project_linf_box
 from jaxvision.attacks.classifier import LogitsFn, over
-from jaxvision.attacks.objectives import Aim
+from jaxvision.attacks.objectives import TARGETS, Aim
 from jaxvision.typing import Array, Bool, Float, Int, PyTree
 
-TARGETS = 9
 ALPHA_MAX, OVERSHOOT, BACKWARD = 0.1, 1.05, 0.9  # the reference's alpha_max, eta, beta
 LEAST_MOVE = 1e-8
 
@@ -59,13 +58,14 @@ def fab(
     The nearest adversarial points within eps, else `x`; and whether none was found.
 
   Raises:
-    UserError: no step or no target.
+    UserError: no step, no target, images or labels that cannot be.
   """
+  classifier.check_inputs(x, y, eps)
   classifier.check_steps("targets", targets)
   logits = classifier.predict(logits_fn, x, variables=variables)
   right = classifier.is_right(logits, y)
   if target is None:
-    ranks = range(2, min(targets, logits.shape[-1] - 1) + 2)
+    ranks = objectives.target_ranks(logits.shape[-1], targets=targets)
     wanted = [objectives.target_of_rank(logits, rank) for rank in ranks]
   else:
     wanted = [target]

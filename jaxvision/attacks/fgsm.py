@@ -2,7 +2,7 @@
 
 from jax.typing import ArrayLike
 
-from jaxvision.attacks import objectives
+from jaxvision.attacks import classifier, objectives
 from jaxvision.attacks.classifier import LogitsFn
 from jaxvision.attacks.pgd import sign_step
 from jaxvision.typing import Array, Float, Int, PyTree
@@ -30,7 +30,11 @@ def fgsm(
 
   Returns:
     Adversarial images in [0, 1].
+
+  Raises:
+    UserError: images or labels that cannot be, see `classifier.check_inputs`.
   """
+  classifier.check_inputs(x, y, eps)
   aim = objectives.Aim(y)
   return sign_step(
     logits_fn, objectives.ce, x, x, aim, eps=eps, step_size=eps, variables=variables

@@ -16,6 +16,7 @@ from jaxvision.losses.classification import cross_entropy
 from jaxvision.typing import Array, Float, Int, PyTree
 
 TINY = 1e-12  # the reference's, beside DLR's denominators
+TARGETS = 9  # of AutoAttack's targeted attacks
 
 
 class Aim(NamedTuple):
@@ -128,6 +129,11 @@ def choose(loss: str | Objective, *, targeted: bool = False) -> Objective:
   if loss not in ("ce", "dlr"):
     raise UserError(f'loss {loss!r} has no targeted form; with target use "dlr".')
   return dlr_targeted
+
+
+def target_ranks(classes: int, *, targets: int = TARGETS) -> range:
+  """Returns the ranks of the clean logits that targeted attacks aim at: 2, 3, ..."""
+  return range(2, min(targets, classes - 1) + 2)
 
 
 def target_of_rank(logits: Float[Array, "b k"], rank: int) -> Int[Array, " b"]:

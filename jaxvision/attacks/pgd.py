@@ -52,8 +52,10 @@ def pgd(
     Adversarial images in [0, 1], at most eps away from `x` (with no step, the start).
 
   Raises:
-    UserError: an unknown loss, or several restarts from one given start.
+    UserError: an unknown loss, several restarts from one given start, images or labels
+      that cannot be.
   """
+  classifier.check_inputs(x, y, eps)
   _check_restarts(restarts, start)
   objective, aim = objectives.choose(loss), Aim(y)
   if objective is objectives.trades:

@@ -17,17 +17,8 @@ from jaxvision.errors import UserError
 from jaxvision.typing import Array, Bool, Float, Int, Key, PRNGKey, PyTree
 
 QUERIES, FIRST_SHARE = 5000, 0.8  # the latter is the paper's p_init
-HALVED_AFTER = (
-  10,
-  50,
-  200,
-  500,
-  1000,
-  2000,
-  4000,
-  6000,
-  8000,
-)  # queries; then p halves
+# Queries after which p halves.
+HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 A_DISPATCH = 50  # queries at most; forward passes lose nothing inside an XLA loop
 
 
@@ -70,8 +61,9 @@ def square(
     above 0. What is wrong without an attack is returned as it is, not robust.
 
   Raises:
-    UserError: no query, or `x` is not of images.
+    UserError: no query, `x` is not of images, images or labels that cannot be.
   """
+  classifier.check_inputs(x, y, eps)
   logits = classifier.predict(logits_fn, x, variables=variables)
   right = classifier.is_right(logits, y)
   keys = jax.random.split(key, len(x))

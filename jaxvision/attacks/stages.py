@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxvision.attacks import classifier, objectives
 from jaxvision.attacks.apgd import ascend, random_start
 from jaxvision.attacks.classifier import LogitsFn
-from jaxvision.attacks.fab import TARGETS, seek_boundary
+from jaxvision.attacks.fab import seek_boundary
 from jaxvision.attacks.objectives import Aim
 from jaxvision.attacks.square import QUERIES, search_squares
 from jaxvision.attacks.survivors import Attack
@@ -46,7 +46,7 @@ def _apgd_t(setting: Setting) -> list[Attack]:
 
     return attack
 
-  return [towards(rank) for rank in target_ranks(setting.classes)]
+  return [towards(rank) for rank in objectives.target_ranks(setting.classes)]
 
 
 def _fab_t(setting: Setting) -> list[Attack]:
@@ -61,7 +61,7 @@ def _fab_t(setting: Setting) -> list[Attack]:
 
     return attack
 
-  return [towards(rank) for rank in target_ranks(setting.classes)]
+  return [towards(rank) for rank in objectives.target_ranks(setting.classes)]
 
 
 def _square(setting: Setting) -> list[Attack]:
@@ -82,11 +82,6 @@ STAGES: Mapping[str, Callable[[Setting], list[Attack]]] = {
   "fab-t": _fab_t,
   "square": _square,
 }
-
-
-def target_ranks(classes: int, *, targets: int = TARGETS) -> range:
-  """Ranks of the clean logits that targeted attacks aim at: 2, 3, ..."""
-  return range(2, min(targets, classes - 1) + 2)
 
 
 def _ascend(

@@ -1,12 +1,23 @@
 """The attack that a config names, as a function on a batch."""
 
+import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxvision.attacks import apgd, auto_attack, fab, fgsm, pgd, square
+from jaxvision.attacks import (
+  AttackWarning,
+  apgd,
+  apgd_t,
+  auto_attack,
+  fab,
+  fgsm,
+  pgd,
+  square,
+)
 from jaxvision.attacks.classifier import LogitsFn, is_right, predict
 from jaxvision.attacks.square import QUERIES
 from jaxvision.errors import UserError
@@ -15,6 +26,7 @@ from jaxvision.typing import Array, PRNGKey, PyTree
 # The fields of `config.attack` (`jaxvision.config.ATTACK`) that make the attack.
 FIELDS = ("name", "eps", "loss", "steps", "step_size", "restarts", "queries")
 PGD_STEPS, STEPS = 20, 100
+LOSSES = ("ce", "cw", "dlr")
 Report = Callable[[str], None]
 Counts = dict[str, int]  # {stage: images that are still right after it}
 
@@ -74,15 +86,15 @@ def _fgsm(fields: ConfigDict) -> NamedAttack:
   return NamedAttack("fgsm", _single("fgsm", attack))
 
 
-def _pgd(fields: ConfigDict) -> NamedAttack:
-  steps = fields["steps"] or PGD_STEPS
-  label = f"pgd{steps}" + ("" if fields["loss"] == "ce" else f"-{fields['loss']}")
+def _pgd(fields: ConfigDict, *, loss: str = "") -> NamedAttack:
+  steps, loss = fields["steps"] or PGD_STEPS, loss or fields["loss"]
+  label = f"pgd{steps}" + ("" if loss == "ce" else f"-{loss}")
   if fields["restarts"] != 1:
     label += f"x{fields['restarts']}"
 
   def attack(key, logits_fn, x, y, variables):
     return pgd(
-      key, logits_fn, x, y, eps=fields["eps"], steps=steps, loss=fields["loss"],
+      key, logits_fn, x, y, eps=fields["eps"], steps=steps, loss=loss,
       step_size=fields["step_size"] or fields["eps"] / 10,
       restarts=fields["restarts"], variables=variables,
     )  # fmt: skip
@@ -90,14 +102,26 @@ def _pgd(fields: ConfigDict) -> NamedAttack:
   return NamedAttack(label, _single(label, attack))
 
 
-def _apgd(fields: ConfigDict) -> NamedAttack:
-  steps = fields["steps"] or STEPS
-  label = _numbered(f"apgd-{fields['loss']}", steps, STEPS)
+def _apgd(fields: ConfigDict, *, loss: str = "") -> NamedAttack:
+  steps, loss = fields["steps"] or STEPS, loss or fields["loss"]
+  label = _numbered(f"apgd-{loss}", steps, STEPS)
 
   def attack(key, logits_fn, x, y, variables):
     return apgd(
-      key, logits_fn, x, y, eps=fields["eps"], steps=steps, loss=fields["loss"],
+      key, logits_fn, x, y, eps=fields["eps"], steps=steps, loss=loss,
       variables=variables,
+    )[0]  # fmt: skip
+
+  return NamedAttack(label, _single(label, attack))
+
+
+def _apgd_t(fields: ConfigDict) -> NamedAttack:
+  steps = fields["steps"] or STEPS
+  label = _numbered("apgd-t", steps, STEPS)
+
+  def attack(key, logits_fn, x, y, variables):
+    return apgd_t(
+      key, logits_fn, x, y, eps=fields["eps"], steps=steps, variables=variables
     )[0]  # fmt: skip
 
   return NamedAttack(label, _single(label, attack))
@@ -132,10 +156,13 @@ def _auto_attack(fields: ConfigDict) -> NamedAttack:
   """AutoAttack takes no numbers: cut, it must not bear its name."""
 
   def run(key, logits_fn, variables, x, y, report):
-    x_adv, _, shares = auto_attack(
-      key, logits_fn, x, y, eps=fields["eps"], variables=variables,
-      batch_size=len(x), report=report,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+      # Lines say the same; what Square gains counts over all batches, not over one.
+      warnings.simplefilter("ignore", AttackWarning)
+      x_adv, _, shares = auto_attack(
+        key, logits_fn, x, y, eps=fields["eps"], variables=variables,
+        batch_size=len(x), report=report,
+      )  # fmt: skip
     counts = {stage: round(share * len(x)) for stage, share in shares.items()}
     return Attacked(counts, x_adv)
 
@@ -146,9 +173,13 @@ _ATTACKS = {
   "fgsm": _fgsm,
   "pgd": _pgd,
   "apgd": _apgd,
+  "apgd-t": _apgd_t,
   "fab": _fab,
   "square": _square,
   "autoattack": _auto_attack,
+  # With a loss of their own, so that one run may take several.
+  **{f"pgd-{loss}": partial(_pgd, loss=loss) for loss in LOSSES},
+  **{f"apgd-{loss}": partial(_apgd, loss=loss) for loss in LOSSES},
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision import files, interruption
+from jaxvision.attacks import checks
 from jaxvision.attacks.classifier import LogitsFn
 from jaxvision.errors import UserError
 from jaxvision.methods.common import robust_attacks
@@ -96,7 +97,28 @@ def evaluate(
     counts.append({ROWS: len(x), CHECKSUM: checksum, **found.counts})
     if progress is not None:
       files.write_json(progress, {"fingerprint": mark, "batches": counts})
-  return _total(attack.label, counts)
+  total = _total(attack.label, counts)
+  for doubt in _doubts_of_stages(total.stages):
+    report(f"warning: {doubt}")
+  return total
+
+
+def doubts(logits_fn: LogitsFn, variables: PyTree, batch: Batch) -> list[str]:
+  """Tells if a classifier hides its gradients from attacks; see `attacks.checks`.
+
+  Args:
+    logits_fn: as of `evaluate`.
+    variables: its first argument.
+    batch: a few images.
+  """
+  x, y = map(jnp.asarray, _rows(batch))
+  return checks.doubts_of_gradients(logits_fn, x, y, variables=variables)
+
+
+def _doubts_of_stages(stages: Mapping[str, float]) -> list[str]:
+  if not {"fab-t", "square"} <= set(stages):
+    return []
+  return checks.doubts_of_square(stages["fab-t"], stages["square"])
 
 
 def _rows(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -105,13 +127,7 @@ def _rows(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
   if "mask" in batch:
     real = np.asarray(batch["mask"]) > 0
     image, label = image[real], label[real]
-  x = np.asarray(as_float(image))
-  if x.size and (x.min() < 0 or x.max() > 1):
-    raise UserError(
-      f"attacks need images in [0, 1]; these are in [{x.min():.3g}, {x.max():.3g}]. "
-      "Normalise inside the network."
-    )
-  return x, label
+  return np.asarray(as_float(image)), label
 
 
 def _total(label: str, counts: list[Counts]) -> RobustAccuracy:

@@ -25,6 +25,7 @@ from jaxvision.viz import adversarial
 
 FOLDER = "attacks"  # of the files of finished batches, below a run's folder
 SHOWN = 8  # adversarial examples in the figure
+WATCHED = 32  # images at which gradients are looked at before an attack
 
 
 def attacker(
@@ -51,6 +52,7 @@ def attacker(
     if not names:
       return {}
     victim = _Victim(config, data, logits_fn, _local(method, now), folder)
+    _say_doubts(victim)
     found = [_attack(victim, name) for name in names]
     _show_table(config, [accuracy.metrics for accuracy in found])
     metrics = _curve(victim)
@@ -91,6 +93,15 @@ def _local(method: Method, now: State) -> PyTree:
       "config.attack is for classifiers of images, which this method does not train."
     )
   return jax.tree.map(jnp.asarray, jax.device_get(variables))
+
+
+def _say_doubts(victim: _Victim) -> None:
+  """Says in front what AutoAttack alone would say: that robustness may be a mirage."""
+  split = victim.data.splits[victim.config.eval.split]
+  few = split.take(np.arange(min(WATCHED, len(split))))
+  for batch in batching.whole(few, len(few)):
+    for doubt in robust_evaluation.doubts(victim.logits_fn, victim.variables, batch):
+      reports.show(f"warning: {doubt}")
 
 
 def _attack(victim: _Victim, name: str, *, factor: float = 0.0) -> RobustAccuracy:
