@@ -101,6 +101,20 @@ def get_config(variant: str = ""):
     transfer_share=False, generator_width=64,
     generator_output="none",  # relu for features that are never negative
   )  # fmt: skip
+  _set_objective(config)
+  _set_detection(config)
+  config.optimizer.name = "adam"
+  config.optimizer.learning_rate = 3e-3
+  config.optimizer.schedule.name = "cosine"
+  config.optimizer.schedule.unit = "steps"
+  config.optimizer.schedule.warmup = 50.0
+  config.eval.every = 500
+  config.eval.batch_size = 50
+  return shared.finish(config, variant, VARIANTS)
+
+
+def _set_objective(config):
+  """Losses, and what takes the place of untrimmed videos of target classes."""
   # Of proposals; weights are the released code's, the thresholds suit few steps.
   config.loss = dict(
     class_weight=2.0, loc_weight=1.0, overlap_weight=25.0, positive=0.5, negative=0.3,
@@ -131,6 +145,10 @@ def get_config(variant: str = ""):
     learning_rate=1e-3,
     b1=0.5,
   )
+
+
+def _set_detection(config):
+  """From outputs to detections, and their measures."""
   config.suppression = dict(
     kind="soft",
     sigma=0.3,
@@ -149,11 +167,3 @@ def get_config(variant: str = ""):
     thresholds=(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
     recall_thresholds=(0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
   )  # fmt: skip
-  config.optimizer.name = "adam"
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.schedule.name = "cosine"
-  config.optimizer.schedule.unit = "steps"
-  config.optimizer.schedule.warmup = 50.0
-  config.eval.every = 500
-  config.eval.batch_size = 50
-  return shared.finish(config, variant, VARIANTS)

@@ -24,6 +24,9 @@ TINY = {
   "steps": 4,
   "warm_start": 2,
   "per_dispatch": 1,
+  # Less to compile: one round, and an optimizer with fewer operations than Adam.
+  "adversarial.rounds": 1,
+  "optimizer.name": "sgd",
   "optimizer.schedule.warmup": 1.0,
   "eval.every": 0,
   "eval.batch_size": 4,

@@ -16,8 +16,13 @@ STEPS = 512
 @pytest.fixture(scope="module")
 def anchors():
   """All anchors [765, 2] as (center, width), in steps."""
-  boxes = [default_boxes(fixed_sigmas(128 >> j)).reshape(-1, 2) for j in range(8)]
-  return STEPS * jnp.concatenate(boxes)
+
+  @jax.jit
+  def make():
+    boxes = [default_boxes(fixed_sigmas(128 >> j)).reshape(-1, 2) for j in range(8)]
+    return STEPS * jnp.concatenate(boxes)
+
+  return make()
 
 
 @pytest.fixture(scope="module")

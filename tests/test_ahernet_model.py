@@ -1,6 +1,5 @@
 """AherNet's network: published sizes, the authors' arrays, properties of its parts."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ from detector_support import ahernet_params, joined
 from jaxvision.errors import UserError
 from jaxvision.models.ahernet import AherNet
 from jaxvision.models.moments import Classifier, WeightTransfer
+from jaxvision.models.temporal import TemporalBackbone
 from jaxvision.ops.detections import decode_classified
 
 KEY = jax.random.key(0)
@@ -22,6 +22,7 @@ MODEL = AherNet(
   generators=False,
 )
 LAYERS = range(1, 9)
+SMALL, X = MODEL.clone(anchor_widths=(4, 8)), jnp.zeros((1, 32, 32))  # 8 and 4 cells
 
 
 def golden_params(golden):
@@ -60,7 +61,8 @@ def outputs(golden):
   def run(variables, x):
     methods = ("classify_clips", "discriminate")
     others = [MODEL.apply(variables, x, method=name) for name in methods]
-    return MODEL.apply(variables, x), *others
+    layers = MODEL.apply(variables, x, method=lambda model, x: model.backbone(x))
+    return MODEL.apply(variables, x), *others, layers
 
   return run(variables, x)
 
@@ -68,7 +70,10 @@ def outputs(golden):
 def test_sizes_at_the_papers_scale():
   model = AherNet(classes=600, source_classes=200)
   x = jax.ShapeDtypeStruct((1, 512, 2048), jnp.float32)
-  params = jax.eval_shape(model.init, KEY, x)["params"]
+  found, variables = jax.eval_shape(model.init_with_output, KEY, x)
+  assert found.proposals.anchors.shape == (1, 765, 2)
+  assert found.classes.shape == (1, 255, 600)
+  params = variables["params"]
   sizes = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in params.items()}
   assert sizes.pop("gen_start") + sizes.pop("gen_end") == 25_171_968
   assert sizes == {
@@ -81,6 +86,24 @@ def test_sizes_at_the_papers_scale():
   }
 
 
+def test_layers_are_the_authors(golden, outputs):
+  arrays = golden("ahernet_classes")
+  for j, layer in zip(LAYERS, outputs[-1], strict=True):
+    np.testing.assert_allclose(layer, arrays[f"net/feat{j}"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ("steps", "cells"),
+  [(512, [128, 64, 32, 16, 8, 4, 2, 1]), (256, [64, 32, 16, 8, 4, 2, 1, 1])],
+)
+def test_cells_of_windows_and_of_moments(steps, cells):
+  run = lambda: TemporalBackbone((1,), (1,) * 8).init_with_output(
+    KEY, jnp.zeros((1, steps, 1))
+  )
+  layers, _ = jax.eval_shape(run)
+  assert [layer.shape[1] for layer in layers] == cells
+
+
 def test_proposals_are_the_authors(golden, outputs):
   arrays, found = golden("ahernet_detector"), outputs[0].proposals
   for name, ours in (("prop_logits", found.logits), ("loc", found.offsets)):
@@ -91,7 +114,7 @@ def test_proposals_are_the_authors(golden, outputs):
 
 def test_classes_of_cells_and_clips_and_discriminators_are_the_authors(golden, outputs):
   arrays = golden("ahernet_classes")
-  found, clips, background = outputs
+  found, clips, background, _ = outputs
   expected = joined(arrays, "net/clsa_logits")
   np.testing.assert_allclose(found.classes, expected, atol=1e-5)
   expected = np.stack([arrays[f"net/regv_logits{j}"][:, 0, 0] for j in LAYERS])
@@ -113,67 +136,6 @@ def test_transferred_weights_are_the_authors(golden):
     np.testing.assert_allclose(bias, arrays[f"transfer/b_out{j}"], atol=1e-5)
 
 
-def classifiers(classes=5, widths=(3, 3, 4)):
-  keys = jax.random.split(KEY, len(widths))
-  normal = jax.random.normal
-  return [
-    Classifier(normal(k, (d, classes)), normal(k, (classes,)))
-    for k, d in zip(keys, widths, strict=True)
-  ]
-
-
-@jax.jit
-def moved(layers):
-  """Transferred by some matrices, the same at every call."""
-  model = WeightTransfer(start="xavier")
-  return model.apply(model.init(KEY, layers), layers)
-
-
-def test_transfer_starts_as_the_activation_of_the_weights():
-  layers = classifiers()
-  model = WeightTransfer()
-  found = model.apply(model.init(KEY, layers), layers)
-  elu = jax.nn.elu
-  chex.assert_trees_all_close(found, jax.tree.map(lambda w: elu(elu(w)), tuple(layers)))
-  positive = jax.tree.map(jnp.abs, tuple(layers))
-  chex.assert_trees_all_close(model.apply(model.init(KEY, layers), positive), positive)
-  linear = WeightTransfer(depth=1, activation="none")
-  found = linear.apply(linear.init(KEY, layers), layers)
-  chex.assert_trees_all_close(found, tuple(layers))
-
-
-def test_transfer_takes_each_class_by_itself():
-  layers, order = classifiers(), jnp.array([3, 0, 4, 1, 2])
-  some = lambda layers, rows: [
-    Classifier(kernel[:, rows], bias[rows]) for kernel, bias in layers
-  ]
-  whole = moved(layers)
-  chex.assert_trees_all_close(moved(some(layers, order)), tuple(some(whole, order)))
-  two = order[:2]
-  chex.assert_trees_all_close(
-    moved(some(layers, two)), tuple(some(whole, two)), rtol=1e-5
-  )
-
-
-@pytest.mark.parametrize(
-  ("fields", "names"),
-  [
-    ({"share": True}, {"width3", "width4"}),
-    ({}, {"layer1", "layer2", "layer3"}),
-    ({"depth": 0}, None),
-  ],
-)
-def test_forms_of_the_transfer(fields, names):
-  layers = classifiers()
-  model = WeightTransfer(**fields)
-  found, variables = model.init_with_output(KEY, layers)
-  if names is None:
-    assert not variables
-    chex.assert_trees_all_equal(found, tuple(layers))
-  else:
-    assert set(variables["params"]) == names
-
-
 @pytest.mark.parametrize(
   ("weights", "has"),
   [
@@ -183,19 +145,17 @@ def test_forms_of_the_transfer(fields, names):
   ],
 )
 def test_forms_of_the_cells_classifiers(weights, has):
-  model = MODEL.clone(class_weights=weights)
-  params = jax.eval_shape(model.init, KEY, jnp.zeros((1, 512, 32)))["params"]
+  model = SMALL.clone(class_weights=weights)
+  params = jax.eval_shape(model.init, KEY, X)["params"]
   always = {"backbone", "heads", "regv_source", "regv_target", "disc"}
   assert set(params) == always | has
 
 
 @pytest.mark.parametrize("domain", ["source", "target"])
 def test_domains_have_their_own_classes(domain):
-  x = jnp.zeros((1, 512, 32))
-  shapes = jax.eval_shape(
-    lambda: MODEL.init_with_output(KEY, x, domain=domain)[0].classes
-  )
-  assert shapes.shape == (1, 255, {"source": 2, "target": 7}[domain])
+  run = lambda: SMALL.init_with_output(KEY, X, domain=domain)[0].classes
+  cells = jax.eval_shape(run)
+  assert cells.shape == (1, 12, {"source": 2, "target": 7}[domain])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +169,7 @@ def test_domains_have_their_own_classes(domain):
 )
 def test_an_unknown_choice_is_refused(fields, words):
   with pytest.raises(UserError, match=words):
-    jax.eval_shape(MODEL.clone(**fields).init, KEY, jnp.zeros((1, 512, 32)))
+    jax.eval_shape(SMALL.clone(**fields).init, KEY, X)
 
 
 def decode(outputs, **options):

@@ -7,13 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from detector_support import joined
+from detector_support import joined, make_outputs
 
+from jaxvision.losses.detection import DetectionLossSpec
 from jaxvision.losses.partial_supervision import (
   background_losses,
   cell_loss,
+  cell_targets,
   moment_loss,
 )
+from jaxvision.ops.detections import ClassifiedOutputs
+from jaxvision.ops.gaussian import default_boxes, fixed_sigmas
 
 LAYERS = range(1, 9)
 
@@ -33,11 +37,50 @@ def cells(golden):
 def test_losses_of_cells_are_the_authors(golden, which, suffix):
   arrays = golden("ahernet_classes")
   logits, labels, foreground = cells(golden)
+  counted = (which == "all") | foreground
+  right = (logits.argmax(-1) == labels)[counted].mean()  # so labels are as theirs
   loss = lambda x: 2 * cell_loss(x, labels, foreground, cells=which).mean()
   found, gradient = jax.jit(jax.value_and_grad(loss))(logits)
-  np.testing.assert_allclose(found, arrays[f"losses/cls{suffix}"], rtol=1e-5)
+  # Their other setting has other thresholds, which all cells do not see.
+  for setting in ("losses", "losses_alt") if which == "all" else ("losses",):
+    name = f"{setting}/cls{suffix}"
+    np.testing.assert_allclose(found, arrays[name], rtol=1e-5)
+    np.testing.assert_allclose(right, arrays[f"{name}_accuracy"], rtol=1e-5)
   expected = joined(arrays, f"losses/grad_cls_logits{suffix}")
   np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
+def test_targets_of_cells_are_the_authors(golden):
+  arrays = golden("ahernet_classes")
+  truth = golden("ahernet_losses")["match/gt"]
+  label, foreground = targets(truth, arrays["match/label"])
+  expected = np.hstack([arrays[f"match/label{j}"][..., 0] for j in LAYERS])
+  np.testing.assert_array_equal(label, expected)
+  np.testing.assert_array_equal(foreground, cells(golden)[2])
+  assert foreground.any() and not foreground.all()
+
+
+@jax.jit
+def targets(truth, labels):
+  """Of cells of a window of 512 steps, as the authors match them."""
+  boxes = [default_boxes(fixed_sigmas(128 >> j)).reshape(-1, 2) for j in range(8)]
+  anchors = jnp.broadcast_to(jnp.concatenate(boxes), (2, 765, 2))
+  outputs = ClassifiedOutputs(make_outputs(anchors), jnp.zeros((2, 255, 5)))
+  mask = truth[..., 1] > truth[..., 0]
+  label = jnp.broadcast_to(labels[:, None], mask.shape)
+  spec = DetectionLossSpec(positive=0.8, bounds=(0.0, 511 / 512))
+  return cell_targets(outputs, truth / 512, label, mask, spec=spec)
+
+
+def test_cells_show_the_class_of_their_own_action_and_none_without_any():
+  truth = np.full((2, 2, 2), -1, np.float32)
+  truth[0] = [[0, 128], [256, 384]]  # both as an anchor of the sixth layer is
+  label, foreground = targets(truth, np.array([3, 4]))
+  cell = 128 + 64 + 32 + 16 + 8
+  np.testing.assert_array_equal(foreground[0, cell : cell + 4], [1, 0, 1, 0])
+  assert (np.asarray(label) == [[3], [-1]]).all() and not foreground[1].any()
+  loss = cell_loss(jnp.zeros((2, 255, 5)), label, foreground, cells="all")
+  np.testing.assert_allclose(loss, [255 * np.log(5), 0], rtol=1e-5)
 
 
 def test_the_loss_of_clips_is_the_authors(golden):
@@ -46,6 +89,8 @@ def test_the_loss_of_clips_is_the_authors(golden):
   run = functools.partial(
     moment_loss, jnp.asarray(np.stack(logits)), jnp.asarray(arrays["match/label"])
   )
+  right = np.mean(np.stack(logits).argmax(-1) == arrays["match/label"])
+  np.testing.assert_allclose(right, arrays["losses/regv_accuracy"], rtol=1e-5)
   authors = 2 * run(legacy_scale=True).mean()
   np.testing.assert_allclose(authors, arrays["losses/regv"], rtol=1e-5)
   np.testing.assert_allclose(2 * run().mean(), 2 * arrays["losses/regv"], rtol=1e-5)

@@ -18,7 +18,7 @@ SAME = {
   "warm_start": 500,
   "steps": 700,
   "batch_size": 16,
-  "optimizer.learning_rate": 1e-3,
+  "optimizer.learning_rate": 3e-3,  # the pilot's choice
   "adversarial.learning_rate": 1e-3,
   "eval.every": 0,
   "checkpoint.keep": 1,

@@ -49,15 +49,16 @@ def cell_loss(
 
   Args:
     logits: of the cells of all layers.
-    labels: of the segment that the cell overlaps most, or of any one of its video.
+    labels: of the segment that the cell overlaps most, or of any one of its video; -1
+      in videos without a segment, which teach no class.
     foreground: cells that show an action.
     cells: "foreground", their mean over the batch, or "all", as in the code.
   """
   if cells not in CELLS:
     raise ValueError(f"cells is {cells!r}; choose one of {', '.join(CELLS)}.")
-  entropy = cross_entropy(logits, labels)
+  entropy = cross_entropy(logits, jnp.maximum(labels, 0))
   if cells == "all":
-    return entropy.sum(axis=-1)
+    return jnp.where(labels >= 0, entropy, 0).sum(axis=-1)
   return shares(entropy, foreground, foreground)
 
 
@@ -79,7 +80,8 @@ def cell_targets(
     spec: thresholds, as for proposals.
 
   Returns:
-    Classes, elsewhere that of the first action, and which cells are foreground.
+    Classes, elsewhere that of the first action, -1 where there is none, and which cells
+    are foreground.
   """
   proposals = outputs.proposals
   each = proposals.anchors.shape[1] // outputs.classes.shape[1]
@@ -94,7 +96,8 @@ def cell_targets(
     force_best=spec.force_best,
     bounds=spec.bounds,
   )
-  label = jnp.where(targets.positive, targets.label - 1, labels[:, :1])
+  first = jnp.where(mask[:, :1], labels[:, :1], -1)
+  label = jnp.where(targets.positive, targets.label - 1, first)
   return label, targets.positive
 
 

@@ -6,12 +6,15 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxvision.methods.common import initial, ordered
-from jaxvision.methods.common.ordered import Optimizers, Update
+from jaxvision.methods.common.ordered import Logs, Optimizers, Update
 from jaxvision.methods.common.streams import Streams
 from jaxvision.methods.common.supervised import Evaluate, Model
 from jaxvision.train import state
 from jaxvision.train.stage import Stage, State
 from jaxvision.typing import Array, PRNGKey, PyTree
+
+Draw = Callable[[PRNGKey, int], PyTree]
+Random = Callable[[PRNGKey, PyTree, PyTree], PyTree]  # key, frozen, batch -> variables
 
 
 def make(
@@ -23,7 +26,7 @@ def make(
   *,
   name: str,
   steps: int,
-  draw: Callable[[PRNGKey, int], PyTree],
+  draw: Draw,
   inputs: Callable[[PyTree], Array],
   start: initial.Start,
   evaluate: Evaluate,
@@ -49,18 +52,23 @@ def make(
   def random(key: PRNGKey, frozen: PyTree, batch: PyTree) -> PyTree:
     return model.init(key, inputs(streams.rows(frozen, batch))[:1])
 
-  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
-    begun = frozen.get("start", {})
-    variables = initial.merge(random(key, frozen, batch), begun)
-    made = ordered.create(variables, updates, optimizers)
-    return state.with_ema(made) if config.ema.decay else made
+  return Stage(
+    name=name,
+    steps=steps,
+    spec=streams.spec,
+    batches=lambda seed: streams.batches(seed, steps),
+    frozen=_frozen_fn(streams, start, random),
+    init=_init_fn(config, updates, optimizers, random),
+    step=_step_fn(config, streams, updates, optimizers, draw),
+    evaluate=evaluate,
+    monitor=monitor,
+  )
 
-  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
-    chosen = streams.rows(frozen, batch)
-    drawn = draw(key, streams.size)
-    now, logs = ordered.run(now, updates, optimizers, chosen, drawn)
-    accumulate = config.optimizer.accumulate
-    return state.advance(now, decay=config.ema.decay, every=accumulate), logs
+
+def _frozen_fn(
+  streams: Streams, start: initial.Start, random: Random
+) -> Callable[[Mapping[str, State]], PyTree]:
+  """Returns states of earlier stages -> resident data, and where the stage starts."""
 
   def frozen(inherited: Mapping[str, State]) -> PyTree:
     read = streams.frozen()
@@ -68,14 +76,40 @@ def make(
     begun = start(inherited, like)
     return {**read, "start": begun} if begun else read
 
-  return Stage(
-    name=name,
-    steps=steps,
-    spec=streams.spec,
-    batches=lambda seed: streams.batches(seed, steps),
-    frozen=frozen,
-    init=init,
-    step=step,
-    evaluate=evaluate,
-    monitor=monitor,
-  )
+  return frozen
+
+
+def _init_fn(
+  config: ConfigDict,
+  updates: Sequence[Update],
+  optimizers: Optimizers,
+  random: Random,
+) -> Callable[[PRNGKey, PyTree, PyTree], State]:
+  """Returns (key, frozen, batch) -> the first state."""
+
+  def init(key: PRNGKey, frozen: PyTree, batch: PyTree) -> State:
+    begun = frozen.get("start", {})
+    variables = initial.merge(random(key, frozen, batch), begun)
+    made = ordered.create(variables, updates, optimizers)
+    return state.with_ema(made) if config.ema.decay else made
+
+  return init
+
+
+def _step_fn(
+  config: ConfigDict,
+  streams: Streams,
+  updates: Sequence[Update],
+  optimizers: Optimizers,
+  draw: Draw,
+) -> Callable[..., tuple[State, Logs]]:
+  """Returns (state, frozen, batch, key) -> the state after all updates, and logs."""
+  decay, accumulate = config.ema.decay, config.optimizer.accumulate
+
+  def step(now: State, frozen: PyTree, batch: PyTree, key: PRNGKey):
+    chosen = streams.rows(frozen, batch)
+    drawn = draw(key, streams.size)
+    now, logs = ordered.run(now, updates, optimizers, chosen, drawn)
+    return state.advance(now, decay=decay, every=accumulate), logs
+
+  return step
