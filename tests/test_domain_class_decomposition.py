@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pictures
 import pytest
 from decomposition_support import small
 from reid_support import make_user_tree
@@ -101,6 +102,31 @@ def test_without_a_gallery_queries_search_each_other():
   for query, top in ((rows[:1], 0), (rows[:1], 5)):
     with pytest.raises(UserError, match="nothing to search in"):
       reid_ranking.rank(z, query, query, top)
+
+
+def test_an_input_is_query_or_gallery(tmp_path):
+  rows = np.zeros((3, 64), np.float32)
+  np.save(tmp_path / "all.npy", rows)
+  config = small(**{"retrieval.gallery": str(tmp_path / "." / "all.npy")})
+  read = reid_data.reader(config, method.load(config, abstract=True))
+  with pytest.raises(UserError, match=r"all\.npy:0 is in config\.retrieval\.gallery"):
+    dict(read([str(tmp_path / "all.npy")]))
+  config.retrieval.gallery = ""
+  assert len(dict(read([str(tmp_path / "all.npy")]))) == 3
+
+
+def test_one_image_may_be_the_gallery_and_few_queries_are_drawn(tmp_path, monkeypatch):
+  drawn = pictures.recorded(monkeypatch)
+  names = [str(tmp_path / f"{i}.png") for i in range(11)]
+  config = small(**{"retrieval.gallery": names[-1]})
+  images = {name: np.full((8, 4, 3), i, np.uint8) for i, name in enumerate(names)}
+  outputs = {name: {"descriptor": np.eye(11)[i]} for i, name in enumerate(names)}
+  reid_ranking.writer(config)(images, outputs, tmp_path)
+  ranking = json.loads((tmp_path / "ranking.json").read_text())
+  assert list(ranking) == names[:-1]
+  assert all([row["name"] for row in rows] == names[-1:] for rows in ranking.values())
+  assert len(drawn[0].axes) == 8 * 2
+  assert drawn[0].get_suptitle() == "first 8 of 10 queries"
 
 
 @pytest.fixture(scope="module")

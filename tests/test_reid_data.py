@@ -90,6 +90,7 @@ def test_figures_show_whose_they_are():
     ("folders", {"sources": ("viper",)}, "sources names viper"),
     ("folders", {"sources": ("a", "b"), "targets": ("b",)}, "b is in"),
     ("folders", {"sources": ("a",), "held_out": "a"}, "nothing to train on"),
+    ("folders", {"sources": ("a", "b", "a")}, "names a twice"),
   ],
 )
 def test_mistakes(name, changes, words):

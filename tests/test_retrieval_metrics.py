@@ -66,17 +66,6 @@ def test_query_scores_are_the_peers(golden, name):
     np.testing.assert_array_equal(found.ap, found.inp)
 
 
-def test_distances_are_the_peers(golden):
-  arrays = golden("retrieval")
-  both = arrays["multi/q_feat"], arrays["multi/g_feat"]
-  for kind in ("sqeuclidean", "cosine"):
-    found = retrieval.pairwise_distances(*both, kind=kind)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, arrays[f"multi/dist_{kind}"], atol=1e-4)
-  root = retrieval.pairwise_distances(*both)
-  np.testing.assert_allclose(root**2, arrays["multi/dist_sqeuclidean"], atol=1e-4)
-
-
 @pytest.mark.parametrize("grid", [None, 5], ids=["distinct", "tied"])
 @settings(max_examples=80, deadline=None)
 @given(seeds, st.integers(1, 8), st.sampled_from([1, 4, 50]), st.data())
@@ -134,6 +123,37 @@ def test_junk_does_not_matter_at_any_distance(seed):
     same(retrieval.rank_metrics(moved, *numbers), wanted, atol=0)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_more_junk_does_not_matter(seed):
+  distances, *numbers = random_problem(seed, queries=1)
+  wanted = retrieval.rank_metrics(distances, *numbers, max_rank=30)
+  more = np.random.default_rng(seed).random((1, 5), np.float32) - 0.5
+  for query, gallery in ((0, 1), (2, 3)):  # ids, then cameras
+    numbers[gallery] = np.append(numbers[gallery], np.repeat(numbers[query], 5))
+  distances = np.concatenate([distances, more], axis=1)
+  same(retrieval.rank_metrics(distances, *numbers, max_rank=30), wanted, atol=0)
+
+
+def test_perfect_distances_have_perfect_scores():
+  _, *numbers = random_problem(0)
+  distances = 1.0 - np.equal.outer(numbers[0], numbers[1])
+  found = retrieval.rank_metrics(distances, *numbers)
+  assert found["map"] == found["minp"] == 1 and (found["cmc"] == 1).all()
+
+
+def test_random_distances_have_the_scores_of_chance():
+  """Rank 1 / G, AP H_G / G in a gallery of G people with an image each."""
+  size, queries = 10, 20_000
+  distances = np.random.default_rng(0).random((queries, size), np.float32)
+  ids, cameras = np.arange(queries) % size, np.zeros(queries, int)
+  gallery = np.arange(size), np.ones(size, int)
+  found = retrieval.rank_metrics(distances, ids, gallery[0], cameras, gallery[1])
+  expected = (1 / np.arange(1, size + 1)).sum() / size
+  assert found["map"] == pytest.approx(expected, abs=0.01)
+  np.testing.assert_allclose(found["cmc"], np.arange(1, size + 1) / size, atol=0.015)
+
+
 def test_ties_rank_in_the_order_of_the_gallery():
   cameras = np.zeros(1, int), np.ones(3, int)
   for place in range(3):
@@ -181,19 +201,6 @@ def test_half_precision_ranks_as_its_float32(dtype):
   same(found, retrieval.rank_metrics(np.asarray(half, np.float32), *numbers))
 
 
-def test_distances_by_definition():
-  rng = np.random.default_rng(0)
-  a, b = rng.normal(size=(4, 6)), rng.normal(size=(5, 6))
-  difference = np.linalg.norm(a[:, None] - b, axis=-1)
-  cosine = 1 - (a @ b.T) / np.outer(*(np.linalg.norm(x, axis=1) for x in (a, b)))
-  found = {k: retrieval.pairwise_distances(a, b, kind=k) for k in ("cosine",)}
-  np.testing.assert_allclose(retrieval.pairwise_distances(a, b), difference)
-  np.testing.assert_allclose(found["cosine"], cosine, atol=1e-12)
-  assert np.all(retrieval.pairwise_distances(a, a) >= 0)  # never the root of -1e-16
-  zero = retrieval.pairwise_distances(np.zeros((1, 6)), b, kind="cosine")
-  np.testing.assert_array_equal(zero, np.ones((1, 5)))
-
-
 ONE = np.zeros(1, int)
 
 
@@ -212,9 +219,7 @@ def test_rank_metrics_rejects(distances, numbers, message):
     retrieval.rank_metrics(distances, *numbers)
 
 
-def test_the_others_reject():
-  with pytest.raises(ValueError, match="kind of distance"):
-    retrieval.pairwise_distances(np.ones((1, 2)), np.ones((1, 2)), kind="manhattan")
+def test_a_block_holds_a_query():
   with pytest.raises(ValueError, match="block is 0"):
     x = np.ones((1, 2))
     retrieval.rank_metrics_of_features(x, x, ONE, ONE, ONE, ONE + 1, block=0)

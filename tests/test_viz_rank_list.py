@@ -35,8 +35,9 @@ def test_draws_queries_and_results_by_rank(tmp_path, drawn):
     np.testing.assert_allclose(shown[1:], given["ranked"][row, ..., 0])
     for panel, distance in zip(panels[row, 1:], given["distances"][row], strict=True):
       assert float(panel.get_xlabel()) == pytest.approx(distance, rel=5e-3)
-  assert [p.get_title(loc="left") for p in panels[0]] == ["a", "1", "2", "3"]
-  assert [p.get_title(loc="left") for p in panels[1]] == ["$b", "", "", ""]
+  assert [p.get_title(loc="left") for p in panels[0]] == ["query", "1", "2", "3"]
+  assert not any(p.get_title(loc="left") for p in panels[1])
+  assert [row[0].get_ylabel() for row in panels] == ["a", "$b"]
   assert pictures.legend_of(drawn[0]) == ["right", "wrong"]
 
 
@@ -75,6 +76,17 @@ def test_the_first_queries_are_drawn_and_it_says_so(tmp_path, drawn):
   assert drawn[0].get_suptitle() == "plain CNN, first 2 of 6 queries"
   rank_list.draw_rank_lists(**lists(n=6), path=path, count=2)
   assert drawn[1].get_suptitle() == "first 2 of 6 queries"
+
+
+def test_panels_are_shaped_as_the_images_and_names_fit_beside(tmp_path, drawn):
+  rng = np.random.default_rng(0)
+  tall = {"queries": rng.random((2, 8, 4, 3)), "ranked": rng.random((2, 3, 8, 4, 3))}
+  names = ["0002_c1s1_000451_03", "x" * 99]
+  rank_list.draw_rank_lists(**lists() | tall, path=tmp_path / "r.png", names=names)
+  shown = [drawn[0].axes[row].get_ylabel() for row in (0, 4)]
+  assert shown[0] == names[0] and shown[1].startswith("xxx") and len(shown[1]) < 40
+  query, first = (drawn[0].axes[i].get_window_extent() for i in (1, 2))
+  assert first.x0 - query.x1 < 0.4 * first.width
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,9 @@ def _check(config: ml_collections.ConfigDict) -> None:
   unfit = [name for name in config.sources if name in TARGETS]
   if unfit:
     raise UserError(f"config.data.sources names {unfit[0]}, a target without cameras.")
+  twice = [name for name in config.sources if config.sources.count(name) > 1]
+  if twice:
+    raise UserError(f"config.data.sources names {twice[0]} twice: name each once.")
   both = set(config.sources) & set(config.targets)
   if both:
     raise UserError(

@@ -119,13 +119,19 @@ def read_files(folder: str, name: str) -> PersonFiles:
   found = SOURCES.get(name) or TARGETS.get(name)
   if found is None:
     return layouts.read_tree(root / name)
-  for candidate in found.folders:
-    if (root / candidate).is_dir():
-      return found.read(root / candidate)
+  # Some unpack all archives into one folder, others each into one named like the set.
+  places = [place for name in found.folders for place in _places(root / name, found)]
+  for place in places:
+    if place.is_dir():
+      return found.read(place)
   raise UserError(
     f"{root} has no folder {' or '.join(found.folders)} with {found.example}: put"
     f" {name} there, or leave it out of config.data.sources and targets."
   )
+
+
+def _places(folder: Path, found: Source | Searched) -> tuple[Path, ...]:
+  return (*(folder / inner for inner in found.folders), folder)
 
 
 @functools.cache

@@ -70,8 +70,14 @@ def read_cuhk03(root: Path) -> PersonFiles:
 
   `1_002_1_03.png` is image 3 of person 2 of the first pair of cameras, in its first.
   """
+  folder = root / "images_detected"
+  if not folder.is_dir():
+    raise UserError(
+      f"there is no folder {folder}: make it of CUHK03's file, with python -m"
+      f" jaxvision.data.cuhk03 cuhk-03.mat {root}"
+    )
   found: list[Key] = []
-  for path in _images(root / "images_detected"):
+  for path in _images(folder):
     pair, person, view, _ = _match(path, r"(\d)_(\d+)_(\d)_(\d+)", "1_001_1_01.png")
     found.append((path, (pair, person), 2 * (pair - 1) + view - 1))
   return _keyed(root, found)

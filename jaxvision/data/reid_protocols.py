@@ -168,7 +168,7 @@ def _entry(files: PersonFiles, row: int) -> tuple[str, int, int]:
 def _read(path: Path, files: PersonFiles) -> tuple[Split, ...]:
   number = {_entry(files, row): row for row in range(len(files.paths))}
   try:
-    return tuple(
+    splits = tuple(
       Split(*(np.array([number[tuple(e)] for e in s[f]], int) for f in Split._fields))
       for s in json.loads(path.read_text())
     )
@@ -179,3 +179,8 @@ def _read(path: Path, files: PersonFiles) -> tuple[Split, ...]:
     ) from error
   except (TypeError, ValueError) as error:
     raise UserError(f"{path} is no file of splits ({error}): remove it.") from error
+  people = files.identity
+  match = [np.isin(people[split.query], people[split.gallery]) for split in splits]
+  if not match or not all(rows.any() for rows in match):
+    raise UserError(f"{path} has a split that finds nobody, or none: remove it.")
+  return splits

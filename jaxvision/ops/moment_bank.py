@@ -73,12 +73,14 @@ def batch_moments(
   z = z.astype(jnp.float32)
   count = over(own.sum(0))
   size = jnp.maximum(count, 1.0)[:, None]
-  mean = over(own.T @ z) / size
+  # Accelerators would multiply in bfloat16, and spoil statistics that add up.
+  total = lambda form, *x: over(jnp.einsum(form, own, *x, precision="highest"))
+  mean = total("bn,bi->ni", z) / size
   centred = z - mean[domain]
   if full:
-    cov = over(jnp.einsum("bn,bi,bj->nij", own, centred, centred)) / size[..., None]
+    cov = total("bn,bi,bj->nij", centred, centred) / size[..., None]
   else:
-    cov = over(own.T @ centred**2) / size
+    cov = total("bn,bi->ni", centred**2) / size
   return MomentBank(mean, cov, count)
 
 

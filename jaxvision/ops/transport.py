@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jaxvision.ops.moment_bank import Domains, Features, MomentBank
 from jaxvision.typing import Array, Float, Int, PRNGKey
 
-KINDS = ("none", "mean", "diag", "full", "ot")
+FULL = ("full", "ot")  # kinds that need covariances
+KINDS = ("none", "mean", "diag", *FULL)
 DRAWS = ("uniform", "others", "permute", "all")
 Matrices = Float[Array, "... d d"]
 
@@ -35,8 +36,7 @@ def transport(
   - "none": z itself.
   - "mean": z - mu + mu_T.
   - "diag": (z - mu) sqrt((v_T + eps) / (v + eps)) + mu_T, as AdaIN.
-  - "full": S_T^1/2 S^-1/2 (z - mu) + mu_T, whitening and colouring with symmetric
-    roots.
+  - "full": S_T^1/2 S^-1/2 (z - mu) + mu_T with symmetric roots: whitens and colours.
   - "ot": optimal transport between Gaussians, S^-1/2 (S^1/2 S_T S^1/2)^1/2 S^-1/2 in
     place of that product.
 
@@ -46,34 +46,26 @@ def transport(
     z: features.
     domain: of each.
     target: where each is moved to.
-    bank: of the domains; "full" and "ot" need covariances, to which eps I is added.
+    bank: of the domains; `FULL` kinds need covariances, to which eps I is added.
     kind: one of the above.
     eps: added to variances, and so the least of them.
     max_ratio: of the standard deviations of "diag", up or down: a channel that is dead
       in one domain would be blown up. 0 is no bound.
-    grad: whether the gradient flows into the bank. For "full" and "ot" it goes through
+    grad: whether the gradient flows into the bank. For `FULL` kinds it goes through
       eigenvectors, and is not finite where eigenvalues are equal.
 
   Raises:
     ValueError: another kind, or one that needs covariances on a bank without.
   """
-  if kind not in KINDS:
-    raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
-  if kind in ("full", "ot") and bank.cov.ndim != 3:
-    raise ValueError(f"kind {kind!r} needs a bank of covariances; make it with full.")
+  _check(kind, bank)
   if kind == "none":
     return z
   bank = bank if grad else jax.lax.stop_gradient(bank)
   centred = z - bank.mean[domain]
   if kind == "diag":
     centred = centred * _ratio(bank.variance, eps, max_ratio, domain, target)
-  elif kind == "full":
-    root, inverse = _roots(bank.cov, eps)
-    centred = _by_group(_by_group(centred, inverse, domain), root, target)
-  elif kind == "ot":
-    count = len(bank.mean)
-    maps = _optimal_maps(bank.cov, eps).reshape(-1, *bank.cov.shape[1:])
-    centred = _by_group(centred, maps, domain * count + target)
+  elif kind in FULL:
+    centred = _reshaped(centred, domain, target, bank.cov, kind, eps)
   moved = centred + bank.mean[target]
   return jnp.where((domain == target)[:, None], z, moved.astype(z.dtype))
 
@@ -109,6 +101,13 @@ def draw_domains(
   return jax.random.randint(key, (1, domain.size), 0, n)
 
 
+def _check(kind: str, bank: MomentBank) -> None:
+  if kind not in KINDS:
+    raise ValueError(f"kind is {kind!r}; choose one of {', '.join(KINDS)}.")
+  if kind in FULL and bank.cov.ndim != 3:
+    raise ValueError(f"kind {kind!r} needs a bank of covariances; make it with full.")
+
+
 def _ratio(
   variance: Float[Array, "n d"],
   eps: float,
@@ -119,6 +118,22 @@ def _ratio(
   deviation = jnp.sqrt(variance + eps)
   ratio = deviation[target] / deviation[domain]
   return jnp.clip(ratio, 1 / limit, limit) if limit else ratio
+
+
+def _reshaped(
+  centred: Features,
+  domain: Domains,
+  target: Domains,
+  cov: Float[Array, "n d d"],
+  kind: str,
+  eps: float,
+) -> Features:
+  """Centred features with the covariance of their target."""
+  if kind == "full":
+    root, inverse = _roots(cov, eps)
+    return _by_group(_by_group(centred, inverse, domain), root, target)
+  maps = _optimal_maps(cov, eps).reshape(-1, *cov.shape[1:])
+  return _by_group(centred, maps, domain * len(cov) + target)
 
 
 def _roots(cov: Matrices, eps: float) -> tuple[Matrices, Matrices]:
@@ -144,4 +159,4 @@ def _by_group(
 ) -> Features:
   """Applies each row's symmetric matrix; never holds one of them for each row."""
   own = jax.nn.one_hot(group, len(matrices), dtype=x.dtype)
-  return jnp.einsum("bg,bi,gij->bj", own, x, matrices)
+  return jnp.einsum("bg,bi,gij->bj", own, x, matrices, precision="highest")

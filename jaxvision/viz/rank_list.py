@@ -1,5 +1,6 @@
 """Ranked lists of retrieval: each query beside what it found."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG = figures.PALETTE[2], figures.PALETTE[1]  # green; vermilion, as red
 ROUNDING = 1e-4  # interpolated images leave [0, 1] by so much at most
-_PANEL = (1.15, 1.4)  # inches
+SHOWN = 8  # queries, at most
+_SIDE, _TEXT = 1.15, 0.25  # inches: of a square image with its margins, of its labels
 
 
 def draw_rank_lists(
@@ -28,7 +30,7 @@ def draw_rank_lists(
   *,
   names: Sequence[str] = (),
   title: str = "",
-  count: int = 8,
+  count: int = SHOWN,
 ) -> Path:
   """Draws queries on the left and their results by rank, framed by right and wrong.
 
@@ -40,7 +42,7 @@ def draw_rank_lists(
     correct: whether each result is a match; None where nobody knows, without frames.
     distances: of the results, ascending; written below them.
     path: of the PNG.
-    names: of the queries, written above them; by default "query".
+    names: of the queries, written beside them, cut where they are too long.
     title: of the figure.
     count: most queries to draw, the first ones; the title says how many there are.
 
@@ -48,7 +50,7 @@ def draw_rank_lists(
     ValueError: no query or result, sizes that do not match, images that are none,
       distances that do not ascend.
   """
-  names = names or ["query"] * len(queries)
+  names = names or [""] * len(queries)
   distance = figures.finite("distances", distances)
   known = distance if correct is None else correct
   if not len(queries) == len(ranked) == len(known) == len(distance) == len(names):
@@ -56,10 +58,11 @@ def draw_rank_lists(
   if (np.diff(distance, axis=1) < 0).any():
     raise ValueError("distances must ascend along the ranks of each query.")
   shown = min(len(queries), count)
-  figure, axes = figures.grid(shown, 1 + distance.shape[1], _PANEL)
   left, right = (_pixels(x[:shown]) for x in (queries, ranked))
+  size = _panel(*left.shape[1:3])
+  figure, axes = figures.grid(shown, 1 + distance.shape[1], size)
   for row, panels in enumerate(axes):
-    _draw_image(panels[0], left[row], title=names[row])
+    _draw_query(panels[0], left[row], names[row], inches=size[1], headed=not row)
     frames = None if correct is None else correct[row]
     _draw_results(panels[1:], right[row], frames, distance[row], numbered=not row)
   if shown < len(queries):
@@ -86,6 +89,12 @@ def _draw_results(
     panel.set_xlabel(label, fontsize=figures.SMALL, color=figures.MUTED)
 
 
+def _panel(height: int, width: int) -> tuple[float, float]:
+  """(width, height) in inches of a panel: of one area whatever the images' shape."""
+  stretch = min(max(math.sqrt(height / width), 0.5), 2.0)
+  return _SIDE / stretch, _SIDE * stretch + _TEXT
+
+
 def _pixels(images: Shaped[np.ndarray | Array, "..."]) -> np.ndarray:
   """Images as floats in [0, 1] without the axis of a lone channel."""
   x = np.asarray(images)
@@ -100,6 +109,21 @@ def _pixels(images: Shaped[np.ndarray | Array, "..."]) -> np.ndarray:
 def _draw_image(axes: "matplotlib.axes.Axes", image: np.ndarray, *, title: str) -> None:
   axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
   figures.bare(axes, title=title)
+
+
+def _draw_query(
+  axes: "matplotlib.axes.Axes",
+  image: np.ndarray,
+  name: str,
+  *,
+  inches: float,
+  headed: bool,
+) -> None:
+  """Draws an image with its name beside it, upright; rows are `inches` apart."""
+  _draw_image(axes, image, title="query" if headed else "")
+  letters = int(inches * 120 / figures.SMALL)  # one is about 0.6 as wide as high
+  name = name if len(name) <= letters else f"{name[: letters - 3]}..."
+  axes.set_ylabel(name, fontsize=figures.SMALL, color=figures.MUTED, parse_math=False)
 
 
 def _frame(axes: "matplotlib.axes.Axes", right: bool) -> None:

@@ -17,7 +17,8 @@ from jaxvision.losses.metric_learning import batch_hard_triplet
 from jaxvision.methods.common.distillation import joined, part
 from jaxvision.methods.common.supervised import Model
 from jaxvision.models.identity_head import Classifier, DomainHead, Neck
-from jaxvision.ops.statistics import MomentBank, draw_domains, transport, update_bank
+from jaxvision.ops.moment_bank import MomentBank, update_bank
+from jaxvision.ops.transport import FULL, draw_domains, transport
 from jaxvision.typing import Array, PRNGKey, PyTree
 
 CRITIC = "critic"
@@ -116,8 +117,7 @@ def classify_moved(net: Net, variables: PyTree, z: Array) -> Array:
 
 def empty_bank(config: ConfigDict, domains: int, size: int) -> MomentBank:
   """A bank with the statistics that `config.transport.kind` needs."""
-  full = config.transport.kind in ("full", "ot")
-  return MomentBank.zeros(domains, size, full=full)
+  return MomentBank.zeros(domains, size, full=config.transport.kind in FULL)
 
 
 def take_in(

@@ -121,13 +121,25 @@ def epoch_steps(config: ConfigDict, data: ReidDataset) -> int:
 def reader(
   config: ConfigDict, data: ReidDataset
 ) -> Callable[[Sequence[str]], Iterator[tuple[str, np.ndarray]]]:
-  """Returns a method's `read`: queries, then those of `config.retrieval.gallery`."""
+  """Returns a method's `read`: queries, then those of `config.retrieval.gallery`.
+
+  It raises `UserError` for a query that is in the gallery, and would find itself.
+  """
   shape = data.splits["train"].shape
 
   def read(paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    gallery = config.retrieval.gallery
-    for path in (*paths, *([gallery] if gallery else [])):
-      yield from read_inputs(path, shape)
+    gallery, queries = config.retrieval.gallery, set()
+    for path in paths:
+      for name, found in read_inputs(path, shape):
+        queries.add(Path(name).resolve())
+        yield name, found
+    for name, found in read_inputs(gallery, shape) if gallery else ():
+      if Path(name).resolve() in queries:
+        raise UserError(
+          f"--inputs: {name} is in config.retrieval.gallery as well; take it out of"
+          " one, or leave the gallery empty: then inputs search among each other."
+        )
+      yield name, found
 
   return read
 

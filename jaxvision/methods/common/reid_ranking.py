@@ -40,18 +40,33 @@ def writer(config: ConfigDict) -> Callable[..., None]:
     }
     files.write_json(folder / "ranking.json", rows)
     if np.ndim(inputs[names[0]]) == 3:
-      image = lambda rows: np.stack([np.asarray(inputs[names[r]]) for r in rows])
-      results = image(best.ravel())
-      rank_list.draw_rank_lists(
-        image(query),
-        results.reshape(*best.shape, *results.shape[1:]),
-        None,
-        distances,
-        folder / "ranking.png",
-        names=[Path(names[q]).stem for q in query],
-      )
+      _draw(inputs, names, query, best, distances, folder / "ranking.png")
 
   return write
+
+
+def _draw(
+  inputs: Mapping[str, PyTree],
+  names: list[str],
+  query: Int[np.ndarray, " q"],
+  best: Int[np.ndarray, "q k"],
+  distances: Float[np.ndarray, "q k"],
+  path: Path,
+) -> None:
+  """Draws the first queries; stacking the results of all could fill the memory."""
+  shown = slice(rank_list.SHOWN)
+  image = lambda rows: np.stack([np.asarray(inputs[names[r]]) for r in rows])
+  results = image(best[shown].ravel())
+  few = len(query) <= rank_list.SHOWN
+  rank_list.draw_rank_lists(
+    image(query[shown]),
+    results.reshape(*best[shown].shape, *results.shape[1:]),
+    None,
+    distances[shown],
+    path,
+    names=[Path(names[q]).stem for q in query[shown]],
+    title="" if few else f"first {rank_list.SHOWN} of {len(query)} queries",
+  )
 
 
 def rank(
@@ -94,14 +109,15 @@ def _roles(
   everything = np.arange(len(names))
   if not gallery:
     return everything, everything
-  root = str(Path(gallery).expanduser())
+  root = Path(gallery).expanduser()
   inside = np.array([_is_in(name, root) for name in names])
-  return everything[~inside] if not inside.all() else everything, everything[inside]
+  return everything[~inside], everything[inside]
 
 
-def _is_in(name: str, root: str) -> bool:
-  """Whether an input came from a file of vectors, or from a folder of images."""
-  return name.rpartition(":")[0] == root or Path(root) in Path(name).parents
+def _is_in(name: str, root: Path) -> bool:
+  """Whether an input is a file, came from a file of vectors, or from a folder."""
+  file = name.rpartition(":")[0] or name  # rows of vectors are named file:row
+  return root in (Path(file), *Path(name).parents)
 
 
 def _write_npz(path: Path, names: list[str], found: Float[np.ndarray, "n d"]) -> None:
