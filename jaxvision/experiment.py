@@ -18,8 +18,7 @@ from ml_collections import ConfigDict
 from jaxvision import compilation
 from jaxvision import config as config_lib
 from jaxvision.errors import UserError
-from jaxvision.interop import export
-from jaxvision.methods.common import quantized, robust_report
+from jaxvision.methods.common import exports, robust_report
 from jaxvision.metrics import intervals
 from jaxvision.train import ahead, program, reports, runner, sharding
 from jaxvision.train.stage import State
@@ -199,15 +198,7 @@ def _predict(plan: runner.Plan, folder: Path, inputs: Sequence[str]) -> dict[str
 
 def _export(plan: runner.Plan, folder: Path) -> dict[str, Any]:
   target = folder / "export"
-  variables = plan.method.variables(final_state(plan, folder))
-  export.write(plan.method.predict, variables, plan.method.inputs, target)
-  if plan.config.quantize.weights:
-    facts = quantized.write_packed(plan.config, variables, target)
-    reports.show(
-      f"packed into {facts['bytes']:,} bytes instead of {facts['float_bytes']:,}, the "
-      f"quantized weights by a factor of {facts['quantized_compression']:g}"
-    )
-  reports.show(f"the exported model is in {target}")
+  exports.write(plan, final_state(plan, folder), target)
   return {"folder": str(target)}
 
 

@@ -15,6 +15,7 @@ from jaxvision.ops.distortions import (
   distort,
   distort_rows,
   find_distortion,
+  place_still,
   sample_pose,
 )
 from jaxvision.ops.warp import affine_warp
@@ -196,3 +197,23 @@ def test_all_quadrants_are_known():
   assert set(TASKS["unseen_quadrant"]["unseen"].places) | {"top_left"} == set(
     distortions.QUADRANTS
   )
+
+
+@pytest.mark.parametrize("name", ["rst", "translated", "identity"])
+def test_a_still_image_is_upright_in_its_own_size(name):
+  ramp = jnp.broadcast_to(jnp.arange(1.0, 29.0)[:, None], (2, 28, 28, 1))
+  found = jax.jit(place_still, static_argnums=1)(
+    ramp, find_distortion(f"unseen_pose/{name}")
+  )
+  columns = (np.arange(32) - 15.5) * 28 / 20 + 14.5
+  expected = np.where((columns > 0) & (columns < 29), columns, 0.0)
+  np.testing.assert_allclose(found[:, 16, :, 0], np.stack([expected] * 2), rtol=1e-5)
+
+
+def test_a_still_image_stands_at_the_first_place_and_is_not_random(objects):
+  unseen = find_distortion("unseen_quadrant/unseen")
+  put = lambda x: place_still(x, unseen)
+  there = np.asarray(jax.jit(put)(objects)).sum((0, 3)) > 0
+  rows, columns = np.nonzero(there)
+  assert rows.max() < unseen.canvas / 2 <= columns.min()  # top right
+  assert "random" not in str(jax.make_jaxpr(put)(objects))

@@ -6,13 +6,15 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import safetensors
 from ml_collections import ConfigDict
 from PIL import Image
 
 from configs import continuous_dropout
+from jaxvision import config as config_lib
 from jaxvision import experiment
 from jaxvision.errors import UserError
-from jaxvision.interop import export
+from jaxvision.interop import export, weights
 
 SMALL = {
   "data.name": "digits",
@@ -106,6 +108,14 @@ def test_exported_model_equals_predict(folder):
   variables = plan.method.variables(experiment.final_state(plan, folder))
   expected = jax.jit(plan.method.predict)(variables, image)
   np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-5)
+  with safetensors.safe_open(folder / "export" / weights.FILE, "numpy") as file:
+    origin = file.metadata()
+    bias = file.get_tensor("params/logits/bias")
+  np.testing.assert_array_equal(bias, variables["params"]["logits"]["bias"])
+  assert origin == {
+    "method": "continuous_dropout", "variant": "", "data": "digits",
+    "checkpoint": "last", "step": "33", "fingerprint": config_lib.digest(plan.marks),
+  }  # fmt: skip
 
 
 def test_plan_needs_no_data():
@@ -222,6 +232,7 @@ def test_mistakes_are_one_sentence_and_leave_no_results(tmp_path, changes, words
     ("predict", {}, ["/nowhere.png"], "/nowhere.png"),
     ("eval", {"eval.split": "dev"}, [], "'dev'"),
     ("eval", {"eval.checkpoint": "first"}, [], "choose last or best"),
+    ("export", {"onnx": "all"}, [], "config.onnx is 'all'"),
     ("train", {"optimizer.learning_rate": 0.5}, [], "was 0.05 and is 0.5"),
   ],
 )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxvision.errors import UserError
-from jaxvision.interop import export
+from jaxvision.interop import export, onnx
 
 X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
 VARIABLES = {"params": {"w": np.random.default_rng(1).normal(size=(3, 2))}}
@@ -72,6 +72,20 @@ def test_a_model_that_cannot_be_exported_leaves_nothing(tmp_path):
   with pytest.raises(UserError, match="this model cannot be exported: "):
     export.write(impossible, {}, SPEC, tmp_path / "export")
   assert not (tmp_path / "export").exists()
+
+
+def test_onnx_without_its_packages_is_one_sentence(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, "jax2onnx", None)
+  with pytest.raises(UserError, match="ONNX needs jax2onnx and onnxruntime"):
+    onnx.write(predict, VARIABLES, SPEC, tmp_path / "model.onnx")
+  assert not list(tmp_path.iterdir())
+
+
+def test_onnx_differences_are_relative_to_the_largest_value():
+  found = np.array([[1.0, 2.0]], np.float32)
+  assert onnx.relative_difference(found, 2 * found) == 0.5
+  assert onnx.relative_difference(found, found[0]) == np.inf
+  assert np.isnan(onnx.relative_difference(found * np.nan, found))
 
 
 def test_reading_what_was_not_written_is_one_sentence(tmp_path):

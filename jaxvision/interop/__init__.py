@@ -1,1 +1,5 @@
-"""Exchange with other tools: weights of torch and in safetensors, StableHLO."""
+"""Exchange with other tools: torch weights, safetensors, StableHLO, NNX, ONNX."""
+
+from jaxvision.interop.nnx import to_nnx
+
+__all__ = ["to_nnx"]

@@ -21,6 +21,7 @@ from jaxvision.interop.torch import import_state_dict
 from jaxvision.layers.insertion import Inserted
 from jaxvision.typing import PyTree
 
+FILE = "variables.safetensors"  # of an export
 # The format's own reader for numpy knows no bfloat16.
 DTYPES = {
   "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
@@ -31,7 +32,12 @@ WRAPPERS = ("state_dict", "model")  # under which training scripts save the weig
 
 
 def load_variables(
-  path: str | Path, model: nn.Module | Inserted, spec: PyTree, *, leave: str = ""
+  path: str | Path,
+  model: nn.Module | Inserted,
+  spec: PyTree,
+  *,
+  leave: str = "",
+  part: str = "",
 ) -> PyTree:
   """Reads the variables of a network: our own file, or one with torch's names.
 
@@ -41,6 +47,8 @@ def load_variables(
     spec: shapes of its variables, `jax.eval_shape(model.init, key, x)`.
     leave: regular expression that fully matches the paths of modules to leave out, as
       "logits|neck": the caller has other values for them.
+    part: name that the network has in our own file of several networks, as "model" in
+      "params/model/conv1/kernel"; the others are not read.
 
   Returns:
     Variables like `spec`, but for what is left out.
@@ -51,7 +59,7 @@ def load_variables(
   weights = read_weights(path)
   try:
     if any(name.startswith("params/") for name in weights):
-      return _own_variables(weights, spec, leave)
+      return _own_variables(_of_part(weights, part), spec, leave)
     return import_state_dict(model, weights, spec=spec, leave=leave)
   except UserError as error:
     raise UserError(f"{path}: {error}") from error
@@ -76,12 +84,15 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
   return READERS[path.suffix](path)
 
 
-def write_safetensors(path: str | Path, variables: PyTree) -> None:
+def write_safetensors(
+  path: str | Path, variables: PyTree, *, metadata: Mapping[str, str] | None = None
+) -> None:
   """Writes variables, whole or not at all, under names such as "params/conv1/kernel".
 
   Args:
     path: ends in .safetensors.
     variables: as of `model.init`.
+    metadata: what else the file says, such as where the variables come from.
 
   Raises:
     UserError: the name ends in something else.
@@ -92,7 +103,17 @@ def write_safetensors(path: str | Path, variables: PyTree) -> None:
   flat = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep="/")
   # The format's writer copies memory as it lies: a transposed view would be scrambled.
   arrays = {name: np.asarray(value, order="C") for name, value in flat.items()}
-  files.write_bytes(path, safetensors.numpy.save(arrays))
+  files.write_bytes(path, safetensors.numpy.save(arrays, dict(metadata or {})))
+
+
+def _of_part(weights: Mapping[str, np.ndarray], part: str) -> Mapping[str, np.ndarray]:
+  """The arrays of one network out of several; all, if the file has no such part."""
+  own = {}
+  for name, value in weights.items():
+    collection, _, rest = name.partition("/")
+    if part and rest.startswith(f"{part}/"):
+      own[f"{collection}/{rest.removeprefix(f'{part}/')}"] = value
+  return own or weights
 
 
 def _own_variables(

@@ -146,6 +146,25 @@ def distort_rows(
   return _posed(keys, image, distortion)
 
 
+def place_still(
+  image: Float[Array, "b h w c"], distortion: Distortion
+) -> Float[Array, "b n n c"]:
+  """Puts images onto their canvas as the middle of what `distort` draws, for use.
+
+  Upright, in their own size, and at the centre or the first of `places`: one pose for
+  all images, and nothing random in the program.
+
+  Args:
+    image: objects on a background of 0.
+    distortion: distribution of the poses.
+  """
+  size, canvas = image.shape[1:3], distortion.canvas
+  place = jnp.array(QUADRANTS.get(distortion.places[0], (0.0, 0.0))) * canvas / 2
+  scale = jnp.float32(distortion.object_size / max(size))
+  matrix = affine_matrix(jnp.float32(0.0), scale, place)
+  return warp(image, affine_coordinates(matrix[None], (canvas, canvas), source=size))
+
+
 def sample_pose(
   key: PRNGKey, distortion: Distortion, size: tuple[int, int]
 ) -> Float[Array, "3 3"]:

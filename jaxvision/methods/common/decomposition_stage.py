@@ -50,7 +50,7 @@ def train_stage(
   length = {"steps": steps, "steps_per_epoch": epoch}
   optimizer = optimizers.build(config.optimizer, **length)
   critic = optimizers.build(_critic_fields(config), **length)
-  read = initial.from_file(config, net.model.model)
+  read = initial.from_file(config, net.model.model, part="model")
   like = lambda: jax.eval_shape(net.model.init, jax.random.key(0), reid_data.seen(data))
 
   def frozen(inherited: PyTree) -> PyTree:

@@ -17,7 +17,9 @@ from jaxvision.typing import PRNGKey, PyTree
 Start = Callable[[Mapping[str, State], Callable[[], PyTree]], PyTree]
 
 
-def from_file(config: ConfigDict, network: nn.Module, leave: str = "") -> Start:
+def from_file(
+  config: ConfigDict, network: nn.Module, leave: str = "", *, part: str = ""
+) -> Start:
   """Reads `config.init_from`, all but `config.init_leave`; nothing if it is "".
 
   The file is read whenever the stage begins or is restored, so it has to stay.
@@ -26,6 +28,7 @@ def from_file(config: ConfigDict, network: nn.Module, leave: str = "") -> Start:
     config: of the experiment.
     network: without what is inserted; a file with torch's names needs to know it.
     leave: pattern of further modules that are not read.
+    part: name that the network has in our own file of several.
 
   Raises:
     UserError: when called; a file that cannot be read or does not fit the network.
@@ -37,7 +40,8 @@ def from_file(config: ConfigDict, network: nn.Module, leave: str = "") -> Start:
       return {}
     left = "|".join(filter(None, (config.init_leave, leave)))
     plain = Inserted(network, ())
-    return weights.load_variables(config.init_from, plain, like(), leave=left)
+    path = config.init_from
+    return weights.load_variables(path, plain, like(), leave=left, part=part)
 
   return start
 

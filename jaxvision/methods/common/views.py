@@ -7,12 +7,10 @@ fresh pose each time, the images of an evaluation always the same one. Both happ
 the device, within the step, and depend on its key alone.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxvision.errors import UserError
@@ -61,7 +59,9 @@ def make_views(config: ConfigDict) -> Views:
   others = {name: _find(fields.task, name) for name in fields.test}
   return Views(
     lambda key, image: distortions.distort(key, _augmented(key, image, spec), train),
-    lambda image: _of_specs_too(lambda x: _still(_whole(x, spec), train), image),
+    lambda image: _of_specs_too(
+      lambda x: distortions.place_still(_whole(x, spec), train), image
+    ),
     {
       split: {
         name: _row_view(seed, distortion, whole)
@@ -139,13 +139,3 @@ def _row_view(
   return lambda index, image: distortions.distort_rows(
     seed, index, whole(image), distortion
   )
-
-
-def _still(x: Array, train: Distortion) -> Array:
-  """The images in the middle of what training does to them."""
-  places = ("center",) if train.places == ("anywhere",) else train.places[:1]
-  still = dataclasses.replace(
-    train, angle=(0.0, 0.0), scale=(1.0, 1.0), jitter=0.0, places=places
-  )
-  rows = jnp.zeros(x.shape[0], jnp.int32)
-  return distortions.distort_rows(0, rows, x, still)
