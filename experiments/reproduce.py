@@ -1,25 +1,28 @@
-"""Puts a paper's claims to the test: runs all arms over seeds, reports verdicts.
+"""Puts the papers' claims to the test: runs all arms over seeds, reports verdicts.
 
-python experiments/reproduce.py continuous_dropout --workdir=runs/reproduce
+python experiments/reproduce.py                       # all papers
+python experiments/reproduce.py gtan ticnn            # these
+python experiments/reproduce.py --publish=docs/claims
 
 Only runs that are missing, or were made with another config, are run; an interrupted
-one resumes. `--only=uniform,none` runs these arms, `--report` none; the report covers
-whatever is finished. `--pilot` runs candidates for numbers that the claims file fixes.
+one resumes. Each paper's report, in WORKDIR/METHOD, covers whatever is finished;
+WORKDIR/report.html and report.md cover all papers of the call. `--only=uniform,none`
+runs these arms, `--report` none. `--pilot` runs candidates for numbers that the claims
+file fixes. `--publish` runs nothing and copies the reports that are complete.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # a clone, uninstalled
 
 from absl import logging
 
 from experiments import claims
-from experiments.reproduction import markdown, report, runs
+from experiments.reproduction import papers, publish, report
 from jaxvision import interruption
 from jaxvision.cli import MISTAKE, OK
 from jaxvision.errors import UserError
@@ -42,57 +45,81 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
-  add("method", help=f"one of {', '.join(claims.methods())}")
+  listed = ", ".join(claims.methods())
+  add("methods", nargs="*", metavar="METHOD", help=f"of {listed}; by default all")
   add("--workdir", type=Path, default=Path("runs/reproduce"), help="folder of all runs")
   add("--seeds", type=int, help="how many; by default the protocol's")
-  add("--only", default="", metavar="ARM,ARM", help="run these arms only")
+  add("--only", default="", metavar="ARM,ARM", help="run these arms, of one method")
   add("--pilot", action="store_true", help="run what numbers are chosen by")
   add("--report", action="store_true", help="run nothing")
-  return parser.parse_args(argv)
+  add("--publish", type=Path, metavar="FOLDER", help="copy complete reports there")
+  args = parser.parse_args(argv)
+  if args.only and len(args.methods) != 1:
+    raise UserError("--only: name the one method whose arms these are.")
+  return args
 
 
-def choose_arms(protocol: claims.Protocol, only: str) -> list[str]:
-  """Reads `--only`; empty is all arms."""
-  chosen = [name for name in only.split(",") if name] or list(protocol.arms)
-  for name in chosen:
-    if name not in protocol.arms:
-      raise UserError(
-        f"--only: there is no arm {name!r}; choose of {', '.join(protocol.arms)}."
-      )
-  return chosen
+def reproduce(args: argparse.Namespace) -> Path:
+  """Runs what is to be run and writes the reports.
+
+  Returns:
+    The folder of the report: one paper's, or that of all.
+
+  Raises:
+    UserError: a wrong flag; or a paper could not be run, after all others were.
+  """
+  chosen = args.methods or claims.methods()
+  planned = [
+    papers.plan(method, args.workdir, seeds=args.seeds, pilot=args.pilot)
+    for method in chosen
+  ]
+  if len(planned) == 1:
+    reproduce_one(planned[0], args)
+    return planned[0].folder
+  print(papers.outline(planned), flush=True)
+  done, found, failed = [], [], []
+  for number, paper in enumerate(planned, start=1):
+    place = f"paper {number} of {len(planned)} ({paper.method}), "
+    try:
+      found.append(reproduce_one(paper, args, place))
+      done.append(paper)
+    except UserError as error:  # data that one paper lacks do not stop the others
+      failed.append(f"{paper.method}: {error}")
+      print(f"{place}left out: {error}", flush=True)
+  if found:
+    papers.write_overview(done, found, args.workdir)
+  if failed:
+    raise UserError(" ".join(failed))
+  return args.workdir
 
 
-def reproduce(args: argparse.Namespace, command: str) -> Path:
-  """Runs what is to be run, writes the report and returns its folder."""
-  protocol = claims.load(args.method, pilot=args.pilot)
-  arms = choose_arms(protocol, args.only)
-  count = protocol.seeds if args.seeds is None else args.seeds
-  if count < 1:
-    raise UserError(f"--seeds={count}: give 1 or more.")
-  seeds = range(protocol.first_seed, protocol.first_seed + count)
-  folder = args.workdir / f"{args.method}{'_pilot' if args.pilot else ''}"
-  planned = runs.plan_runs(protocol, folder, seeds)
+def reproduce_one(
+  paper: papers.Paper, args: argparse.Namespace, place: str = ""
+) -> dict[str, Any]:
+  """Runs what is to be run of a paper; writes and returns its report."""
   if not args.report:
     from jaxvision import experiment  # a mistake in the flags answers at once
 
-    todo = [run for run in planned if run.arm in arms]
-    runs.run_unfinished(todo, experiment.run)
-  found = report.build(
-    protocol, runs.collect(planned), seeds, method=args.method, command=command
-  )
-  report.write(found, markdown.render(found), folder)
+    arms = [name for name in args.only.split(",") if name]
+    papers.run(paper, experiment.run, arms=arms, place=place)
+  found = papers.write_report(paper)
   tally = ", ".join(f"{n} {verdict}" for verdict, n in report.counts(found).items())
-  print(f"{len(found['claims'])} claims: {tally}")
-  return folder
+  print(f"{place}{len(found['claims'])} claims: {tally}", flush=True)
+  return found
 
 
 def main(argv: Sequence[str]) -> int:
   """Runs what the flags say; returns 0, also after SIGTERM, or 2 after a mistake."""
   logging.set_verbosity(logging.ERROR)  # Orbax tells every save at a lower level
   interruption.install()
-  command = shlex.join(["python", "experiments/reproduce.py", *argv])
   try:
-    print(f"the report is {reproduce(parse(argv), command) / 'report.md'}")
+    args = parse(argv)
+    if args.publish:
+      chosen = args.methods or claims.methods()
+      done = publish.publish(chosen, args.workdir, args.publish)
+      print(f"published in {args.publish}: {', '.join(done)}")
+    else:
+      print(f"the report is {reproduce(args) / 'report.html'}")
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return MISTAKE

@@ -1,16 +1,23 @@
 """The report of a protocol: paired differences, verdicts, Markdown."""
 
+import re
+
 import pytest
 from toy_claims import protocol, result
 
-from experiments.reproduction import markdown, report
+from experiments.reproduction import markdown, page, report
 from jaxvision.errors import UserError
 
 
 class TestReport:
   def build(self, tmp_path, results, **changes):
     return report.build(
-      protocol(tmp_path, **changes), results, range(3), method="toy", command="make it"
+      protocol(tmp_path, **changes),
+      results,
+      range(3),
+      method="toy",
+      title="Toy (Us, 2000)",
+      command="make it",
     )
 
   def results(self, **seeds):
@@ -78,6 +85,20 @@ class TestReport:
     assert f"{line} **shown** |" in text
     assert r"| by \|.5\| | us |" in text
     assert "2.5% of the 3 claims, or 0.1" in text
+
+  def test_page_holds_all_and_needs_nothing(self, tmp_path):
+    found = self.build(tmp_path, self.results(narrow=(0, 1)))
+    found["about"] = "A <toy>."
+    report.write(found, tmp_path)
+    text = page.render([found], {"toy": tmp_path})
+    assert text.count('src="data:image/png;base64,') == 2
+    assert not re.search(r"https?://|<link|<script|url\(|src=\"(?!data:)", text)
+    assert "<p>A &lt;toy&gt;.</p>" in text and "<h1>Toy (Us, 2000)</h1>" in text
+    assert '<span class="chip contradicted">contradicted</span>' in text
+    assert "<strong>Incomplete, and so preliminary.</strong>" in text
+    assert "<td>wide errs less</td><td>the paper</td><td>-0.1950</td>" in text
+    assert "5 of 6" in text and "make it" in text and "jax 1.0" in text
+    assert "prefers-color-scheme: dark" in text
 
   def test_different_data_are_not_compared(self, tmp_path):
     results = self.results()

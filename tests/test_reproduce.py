@@ -87,9 +87,10 @@ class TestRuns:
 class TestCommand:
   @pytest.fixture
   def toy(self, tmp_path, monkeypatch):
-    """Makes `continuous_dropout` a toy protocol, and training a fake."""
+    """Puts a toy protocol in place of every paper's, and a fake in that of training."""
     fake, found = FakeRun(), protocol(tmp_path)
     monkeypatch.setattr(claims, "load", lambda method, pilot=False: found)
+    monkeypatch.setattr(claims, "title", lambda method: f"{method.title()} (Us, 2000)")
     monkeypatch.setattr(experiment, "run", fake)
     return fake
 
@@ -102,7 +103,8 @@ class TestCommand:
     folder = tmp_path / "runs" / "toy"
     found = json.loads((folder / "report.json").read_text())
     assert found["claims"][0]["verdict"] == "shown"
-    assert found["command"].startswith("python experiments/reproduce.py toy --workdir")
+    assert found["command"] == "python experiments/reproduce.py toy"
+    assert found["title"] == "Toy (Us, 2000)"
     text = (folder / "report.md").read_text()
     assert "**shown**" in text
     assert "![Claims on NLL](figures/claims_dependence_loss.png)" in text
@@ -128,6 +130,7 @@ class TestCommand:
     assert toy.calls == [("wide", 4), ("wide", 5)]
     written = json.loads((tmp_path / "runs" / "toy" / "report.json").read_text())
     assert written["seeds"] == [4, 5] and written["missing"] == {"narrow": [4, 5]}
+    assert written["command"].endswith("toy --seeds=2")
 
   def test_sigterm_ends_well(self, tmp_path, toy, capsys):
     toy.fail_at = 2
@@ -143,7 +146,8 @@ class TestCommand:
       (["continuous_dropout", "--seeds=0"], "--seeds=0"),
       (["continuous_dropout", "--seeds=x"], "--seeds.*'x'"),
       (["continuous_dropout", "--sneeds=2"], "--sneeds"),
-      ([], "method"),
+      (["--only=none"], "--only: name the one method"),
+      (["--publish=there", "--workdir=nowhere"], "nowhere has no complete report"),
     ],
   )
   def test_mistakes_are_one_sentence(self, flags, message, capsys):

@@ -14,6 +14,7 @@ from jaxvision.layers import insertion
 from jaxvision.models.inception import InceptionBlock
 from jaxvision.models.stigcn import STIGCN
 from jaxvision.ops import graphs
+from jaxvision.ops.skeleton_augment import mirror_order
 
 FIXED = graphs.inception_adjacency(graphs.spatial_adjacency(graphs.skeleton("ntu")))
 
@@ -124,6 +125,22 @@ def test_later_frames_shift():
   run = lambda x: block.apply(variables, x, False, FIXED)
   found, expected = run(x[:, :, 2:])[:, :, 2:-2], run(x)[:, :, 4:-2]
   chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mirrored_body_is_seen_mirrored():
+  """The tree is symmetric: joints swapped, learned graphs too, outputs are swapped."""
+  swap = jnp.array(mirror_order(graphs.skeleton("ntu").names))
+  block = InceptionBlock(4)
+  x = jax.random.normal(KEY, (1, 25, 6, 4))
+  variables = filled(Bound(block, FIXED), x)
+  mirrored = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf[:, swap][..., swap] if "graphs" in str(path) else leaf,
+    variables,
+  )
+  run = jax.jit(lambda variables, x: block.apply(variables, x, False, FIXED))
+  expected = run(variables, x)[:, swap]
+  chex.assert_trees_all_close(run(mirrored, x[:, swap]), expected, rtol=1e-4, atol=1e-4)
+  assert not jnp.allclose(run(variables, x[:, swap]), expected, rtol=1e-2)
 
 
 @pytest.mark.parametrize("absent", [(1,), (0, 1)])

@@ -1,12 +1,15 @@
 """What a paper claims and how it is put to the test: data, not code.
 
-`experiments/reproduce.py METHOD` reads `PROTOCOL` of `experiments/claims/METHOD.py`.
+`experiments/reproduce.py METHOD` reads `PROTOCOL` of `experiments/claims/METHOD.py`,
+whose docstring begins with the name of the paper, as "GTAN (Long et al., CVPR 2019)".
 A protocol is fixed before anything is run; no margin is tuned to what came out. Numbers
 that have to be chosen are chosen on validation images, by a pilot with other seeds,
 `PILOT`.
 """
 
 import importlib
+import re
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -85,12 +88,25 @@ def load(method: str, *, pilot: bool = False) -> Protocol:
   Raises:
     UserError: it has no claims file, or no pilot.
   """
+  module = _module(method)
+  if pilot and not hasattr(module, "PILOT"):
+    raise UserError(f"--pilot: experiments/claims/{method}.py has none.")
+  return module.PILOT if pilot else module.PROTOCOL
+
+
+def title(method: str) -> str:
+  """Returns the name of a method's paper: how its claims file begins.
+
+  Raises:
+    UserError: it has no claims file.
+  """
+  return re.match(r"[^)\n]*\)?", _module(method).__doc__)[0]
+
+
+def _module(method: str) -> types.ModuleType:
   if method not in methods():
     raise UserError(
       f"there are no claims of {method!r} in experiments/claims; "
       f"choose one of {', '.join(methods())}."
     )
-  module = importlib.import_module(f"{__name__}.{method}")
-  if pilot and not hasattr(module, "PILOT"):
-    raise UserError(f"--pilot: experiments/claims/{method}.py has none.")
-  return module.PILOT if pilot else module.PROTOCOL
+  return importlib.import_module(f"{__name__}.{method}")

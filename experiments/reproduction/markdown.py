@@ -1,109 +1,88 @@
-"""A report as Markdown."""
+"""Reports as Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.reproduction.report import figure_name, figure_rows
-from jaxvision.metrics import verdicts
-
-# Beyond this side of zero a 95 % interval lies once in forty times by chance alone.
-ONE_SIDED = 0.025
+from experiments.reproduction import report as reports
+from experiments.reproduction import tables
 
 
-def render(report: Mapping[str, Any]) -> str:
-  """Returns the text of `report.md`."""
+def render(
+  report: Mapping[str, Any], *, figures: Mapping[str, str] | None = None, level: int = 1
+) -> str:
+  """Returns the report of one paper.
+
+  Args:
+    report: of `report.build`.
+    figures: {metric: path from the file}; by default those that `report.write` draws.
+    level: of the heading.
+  """
+  if figures is None:
+    figures = {m: f"figures/{reports.figure_name(m)}" for m in reports.figures(report)}
+  title = "#" * level
   parts = (
-    f"# Claims of {report['method']}",
+    f"{title} Claims of {report['method']}",
     report["about"],
     f"    {report['command']}",
-    *_made_with(report),
-    *_incomplete(report["missing"]),
-    "## Arms",
-    "Mean over seeds, ± half of the 95 % interval (Student's t).",
+    tables.made_with(report),
+    tables.incomplete(report),
+    f"{title}# Arms",
+    tables.ARMS,
     _arms(report),
-    "## Claims",
-    _legend(report["claims"]),
-    _claims(report["claims"]),
-    *_figures(report),
+    f"{title}# Claims",
+    f"{tables.RULE} {tables.chance(report)}",
+    _claims(report),
+    *(f"![Claims on {report['metrics'][m]}]({path})" for m, path in figures.items()),
   )
+  return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def render_all(found: Sequence[Mapping[str, Any]]) -> str:
+  """Returns one report of several papers, whose folders lie beside it."""
+  parts = [f"# Claims of {len(found)} papers", tables.RULE, by_paper(found)]
+  for report in found:
+    folder = f"{report['method']}/figures"
+    names = {m: f"{folder}/{reports.figure_name(m)}" for m in reports.figures(report)}
+    parts.append(render(report, figures=names, level=2).rstrip())
   return "\n\n".join(parts) + "\n"
 
 
-def _figures(report: Mapping[str, Any]) -> list[str]:
-  names = ((report["metrics"][m], figure_name(m)) for m in figure_rows(report))
-  return [f"![Claims on {metric}](figures/{name})" for metric, name in names]
+def by_paper(
+  found: Sequence[Mapping[str, Any]], *, links: Mapping[str, str] | None = None
+) -> str:
+  """Returns the table of verdicts by paper.
 
-
-def _made_with(report: Mapping[str, Any]) -> list[str]:
-  if not report["data"]:
-    return []
-  versions = (f"{k} {' and '.join(v)}" for k, v in report["versions"].items())
-  return [f"Data: {report['data']}. Versions: {', '.join(versions)}."]
-
-
-def _incomplete(missing: Mapping[str, Sequence[int]]) -> list[str]:
-  """Says which runs are not there: without them, verdicts are preliminary."""
-  if not missing:
-    return []
-  arms = (f"{arm} (seeds {', '.join(map(str, s))})" for arm, s in missing.items())
-  return [
-    "**Incomplete, and so preliminary.** Not run, or only with another config: "
-    f"{'; '.join(arms)}."
-  ]
+  Args:
+    found: reports.
+    links: {method: path of the page that its title links to}.
+  """
+  heads, rows = tables.by_paper(found)
+  titles = [row[0] for row in rows]
+  for i, report in enumerate(found):
+    if links:
+      titles[i] = f"[{titles[i]}]({links[report['method']]})"
+  return table(heads, [(t, *row[1:]) for t, row in zip(titles, rows, strict=True)])
 
 
 def _arms(report: Mapping[str, Any]) -> str:
-  names = report["metrics"]
-  rows = [
-    (arm, f"`{row['variant']}`", len(row["seeds"]), *_values(row["metrics"], names))
-    for arm, row in report["arms"].items()
-  ]
-  return table(("arm", "variant", "seeds", *names.values()), rows)
+  heads, rows = tables.arms(report)
+  return table(heads, [(arm, f"`{v}`", *rest) for arm, v, *rest in rows])
 
 
-def _values(found: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-  return [_value(found[name]) if name in found else "" for name in names]
+def _claims(report: Mapping[str, Any]) -> str:
+  heads, rows = tables.claims(report)
+  return table(heads, [(*rest, _verdict(verdict)) for *rest, verdict in rows])
 
 
-def _value(summary: Mapping[str, Any]) -> str:
-  if len(summary["values"]) < 2:  # one value has no interval, not one of width 0
-    return f"{summary['mean']:.4f}"
-  return f"{summary['mean']:.4f} ± {summary['ci95']:.4f}"
+def _verdict(verdict: str) -> str:
+  return f"**{verdict}**" if tables.decided(verdict) else verdict
 
 
-def _legend(claims: Sequence[Mapping[str, Any]]) -> str:
-  return (
-    "A claim is *shown* if the whole 95 % interval of the paired differences is on the "
-    "claimed side of zero (of the margin, if the claim names one), *contradicted* if "
-    "all of it is on the other side, and otherwise *not shown*. The intervals are not "
-    f"corrected for their number: were no arm different from another, {ONE_SIDED:.1%} "
-    f"of the {len(claims)} claims, or {ONE_SIDED * len(claims):.1f}, would be shown, "
-    "and as many contradicted, by chance."
-  )
-
-
-def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
-  heads = ("claim", "source", "difference", "95 % interval", "seeds", "verdict")
-  return table(heads, [_claim(row) for row in claims])
-
-
-def _claim(row: Mapping[str, Any]) -> tuple[object, ...]:
-  verdict = row["verdict"]
-  if verdict != verdicts.NOT_SHOWN:
-    verdict = f"**{verdict}**"
-  found = row["difference"]
-  if found is None:
-    return row["text"], row["source"], "", "", len(row["seeds"]), verdict
-  interval = f"{found['low']:+.4f} to {found['high']:+.4f}"
-  mean = f"{found['mean']:+.4f}"
-  return row["text"], row["source"], mean, interval, len(row["seeds"]), verdict
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
   """Returns a Markdown table; a bar in a cell is escaped."""
   lines = (heads, ["---"] * len(heads), *rows)
   return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
-def _cell(value: object) -> str:
-  return str(value).replace("|", r"\|")
+def _cell(value: str) -> str:
+  return value.replace("|", r"\|")

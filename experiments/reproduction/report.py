@@ -21,6 +21,7 @@ def build(
   seeds: Sequence[int],
   *,
   method: str,
+  title: str,
   command: str,
 ) -> dict[str, Any]:
   """Puts together what `report.json` holds.
@@ -30,6 +31,7 @@ def build(
     results: of the runs that are finished.
     seeds: those asked for.
     method: its name.
+    title: of the paper.
     command: that makes the report.
 
   Raises:
@@ -41,6 +43,7 @@ def build(
   absent = {arm: [s for s in seeds if s not in results[arm]] for arm in protocol.arms}
   return {
     "method": method,
+    "title": title,
     "about": protocol.about,
     "command": command,
     "config": protocol.config,
@@ -94,6 +97,11 @@ def figure_rows(report: Mapping[str, Any]) -> dict[str, list[tuple[Any, ...]]]:
       numbers = (found[key] for key in ("mean", "low", "high", "values"))
       rows[row["metric"]].append((label, *numbers, row["verdict"]))
   return dict(rows)
+
+
+def figures(report: Mapping[str, Any]) -> list[str]:
+  """Returns the metrics that have a figure, that of the first claim first."""
+  return list(figure_rows(report))
 
 
 def figure_name(metric: str) -> str:
@@ -152,12 +160,11 @@ def _versions(results: Results) -> dict[str, list[str]]:
   return {package: sorted(versions) for package, versions in found.items()}
 
 
-def write(report: Mapping[str, Any], text: str, folder: Path) -> None:
-  """Writes `report.json`, `report.md` and a figure for every metric with claims."""
+def write(report: Mapping[str, Any], folder: Path) -> None:
+  """Writes `report.json`, and a figure for every metric with claims."""
   from jaxvision.viz import comparison  # Matplotlib is slow to import
 
   files.write_json(folder / "report.json", report)
-  files.write_text(folder / "report.md", text)
   for metric, rows in figure_rows(report).items():
     xlabel = f"difference in {report['metrics'][metric]}"
     path = folder / "figures" / figure_name(metric)

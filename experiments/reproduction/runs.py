@@ -72,7 +72,8 @@ def status(run: Run) -> str:
   """Says whether a run is there, by the config and the results in its folder.
 
   A finished run may lack fields that came later: their usual values are what it did.
-  Usual fields that the arm itself does not have, such as another model's, are not meant.
+  Usual fields that the arm itself does not have, such as another model's, are not
+  meant.
   """
   path = run.folder / "config.json"
   if not path.is_file():
@@ -87,17 +88,21 @@ def status(run: Run) -> str:
   return FINISHED if finished else STARTED
 
 
-def run_unfinished(runs: Iterable[Run], train: Callable[..., Any]) -> None:
+def run_unfinished(
+  runs: Iterable[Run], train: Callable[..., Any], *, place: str = ""
+) -> None:
   """Trains what is not finished, each in its folder.
 
   Args:
     runs: finished or not.
     train: `jaxvision.experiment.run`.
+    place: where in a larger whole they are, as "paper 3 of 10 (gtan), ".
   """
   todo = [run for run in runs if status(run) != FINISHED]
   for number, run in enumerate(todo, start=1):
     interruption.check()
-    print(f"run {number} of {len(todo)}: {run.arm}, seed {run.seed}", flush=True)
+    where = f"{place}run {number} of {len(todo)}"
+    print(f"{where}: {run.arm}, seed {run.seed}", flush=True)
     if status(run) == OUTDATED:
       _set_aside(run.folder)
     train(run.config, run.folder, "train", source=run.source)
