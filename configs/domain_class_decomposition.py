@@ -22,6 +22,7 @@ VECTORS = {
   "data.drawn.target_identities": 200,
   "model": dict(name="embedding_mlp", hidden=(128, 128), width=32),
   "neck.use": False,
+  "neck.place": "before",
   "transport.max_ratio": 0.0,
   "epochs": 20.0,
   "optimizer.learning_rate": 1e-3,
@@ -52,6 +53,7 @@ ABLATIONS = {
   "cumulative": {"bank.mode": "cumulative"},
   "batch_statistics": {"bank.momentum": 0.0},
   "bank_grad": {"bank.grad": True},
+  "before_neck": {"neck.place": "before"},
   "after_neck": {"neck.place": "after"},
 }
 BENCHMARK = {
@@ -64,6 +66,7 @@ BENCHMARK = {
   "dtype": "bfloat16",
   "epochs": 100.0,
   "per_dispatch": 1,
+  "neck.place": "before",
   "adversary.widths": (256, 256),
   "optimizer.name": "sgd",
   "optimizer.learning_rate": 0.01,
@@ -108,7 +111,9 @@ def get_config(variant: str = ""):
   config.model = SMALL
   config.neck = dict(
     use=True,
-    place="before",  # features are moved, and domains told, before or after it
+    # Features are moved, and domains told, before or after it. Before it those of the
+    # small CNN come out of a ReLU, and moving them makes it collapse.
+    place="after",
   )
   config.identity = dict(smoothing=0.1, margin=0.3, triplet=1.0)
   config.transport = dict(
@@ -136,6 +141,6 @@ def get_config(variant: str = ""):
     flip=False,  # add the mirror image's features
   )
   config.optimizer.name = "adam"
-  config.optimizer.learning_rate = 2e-3
+  config.optimizer.learning_rate = 1e-3
   config.eval.every = 500
   return shared.finish(config, variant, VARIANTS)
