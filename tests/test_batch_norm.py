@@ -35,6 +35,20 @@ def test_values_and_gradients_are_those_of_the_literal_form(variant):
   chex.assert_trees_all_close(both(ours), both(literal), rtol=1e-4, atol=1e-5)
 
 
+def test_features_far_from_zero_keep_their_gradients():
+  x, g = (
+    100 + jax.random.normal(KEYS[0], (1000, 5)),
+    jax.random.normal(KEYS[2], (1000, 5)),
+  )
+  found = jax.vjp(ours, x, SCALE, BIAS)[1](g)[:2]
+  x, g, scale = (np.asarray(a, np.float64) for a in (x, g, SCALE))
+  inverse = 1 / np.sqrt(x.var(0) + 1e-5)
+  normalized = (x - x.mean(0)) * inverse
+  by_scale = (g * normalized).sum(0)
+  by_x = scale * inverse * (g - g.mean(0) - normalized * by_scale / len(x))
+  chex.assert_trees_all_close(found, (by_x, by_scale), rtol=1e-4, atol=2e-3)
+
+
 def test_both_modes_agree_with_finite_differences():
   loss = jax.jit(lambda *args: jnp.sum(jnp.sin(ours(*args))))
   jax.test_util.check_grads(loss, (X, SCALE, BIAS), 1, atol=2e-2, rtol=2e-2)

@@ -22,7 +22,7 @@ FAST = {"b0f_0io->b0f", "b01f_01io->b01f", "b012f_012io->b012f"}
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(
-  "case", ["3x3", "stride", "dilated", "1x1", "tall", "1d", "3d"]
+  "case", ["3x3", "stride", "dilated", "1x1", "tall", "1d", "shifts", "3d"]
 )
 def test_a_loop_holds_only_channels_last_convolutions(case, dtype):
   ours, plain = (jax.jit(descend(f)).lower(*arrays(case, dtype)) for f in pair(case))

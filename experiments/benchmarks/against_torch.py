@@ -17,6 +17,8 @@ Programs = Mapping[str, Callable[[], Any]]
 
 def better_threads(run: Callable[[], Any], *, trials: int = 3) -> int:
   """Returns the faster number of threads for a torch program: one, or all."""
+  if timing.torch_threads() == 1:
+    return 1
   seconds = {}
   for threads in (1, timing.torch_threads()) * trials:
     torch.set_num_threads(threads)

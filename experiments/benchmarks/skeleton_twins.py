@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from jaxvision.models.stigcn import LAYERS, WIDTHS
 
-BRANCHES, CLASSES, PERSONS = 4, 60, 2
+BRANCHES, CLASSES = 4, 60
 
 
 def conv_norm(c: int, d: int, frames: int = 1) -> nn.Sequential:
@@ -86,9 +86,9 @@ class Block(nn.Module):
 class STIGCN(nn.Module):
   """The network on (batch, coordinates, time, joints, persons)."""
 
-  def __init__(self, graphs: torch.Tensor, form: str = "project"):
+  def __init__(self, graphs: torch.Tensor, persons: int, form: str = "project"):
     super().__init__()
-    self.norm = nn.BatchNorm1d(PERSONS * graphs.shape[-1] * 3)
+    self.norm = nn.BatchNorm1d(persons * graphs.shape[-1] * 3)
     blocks, c = [], 3
     for stage, (layers, d) in enumerate(zip((1, *LAYERS), WIDTHS, strict=True)):
       if stage > 0:

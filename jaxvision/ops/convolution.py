@@ -218,10 +218,13 @@ def _transposable(x: Array, dkernel: Array, window: forms.Window) -> Array:
   """`x` convolved with `dkernel` in the order of which the transpose is channels-last.
 
   That transpose, the kernel's gradient, convolves `x`, its channels as the batch and
-  its batch as the channels, with the output's gradient as the kernel.
+  its batch as the channels, with the output's gradient as the kernel. That of
+  `forms.by_shifts` is a matrix product.
   """
   if not window.strides:
     return forms.product(x, dkernel, window)
+  if forms.fits_shifts(dkernel, window):
+    return forms.by_shifts(x, dkernel, window)
   sizes = x.shape[1:-1]
   out = window.positions(sizes, dkernel.shape)
   if math.prod(out) > math.prod(sizes):

@@ -17,7 +17,8 @@ CHANNELS_LAST = ("N*C", "*IO", "N*C")
 MOST_TAPS = 64
 # Positions (examples times pixels) that a batch is cut from, and that a chunk may have.
 UNCUT_POSITIONS, CHUNK_POSITIONS, MOST_CHUNKS = 2**14, 2**11, 16
-LEAST_CHANNELS = 32  # of the inputs, for a batch to be cut
+LEAST_CHANNELS = 32  # of the inputs, for a batch to be cut, or for shifts
+MOST_SHIFTS = 3
 
 
 class Window(NamedTuple):
@@ -114,6 +115,36 @@ def by_patches(
     )
   return product(
     jnp.concatenate(slices, -1), kernel.reshape(-1, kernel.shape[-1]), window
+  )
+
+
+def fits_shifts(kernel: Float[Array, "*taps c d"], window: Window) -> bool:
+  """Whether `by_shifts` takes the case, and its gradient by the kernel is fast."""
+  taps, c = kernel.shape[:-2], kernel.shape[-2]
+  few = len(taps) == 1 and taps[0] <= MOST_SHIFTS
+  return few and window.strides == (1,) and c >= LEAST_CHANNELS
+
+
+def by_shifts(
+  x: Float[Array, "b t c"], kernel: Float[Array, "k c d"], window: Window
+) -> Float[Array, "b s d"]:
+  """The convolution as a matrix product with all taps, shifted and added.
+
+  Its gradient by the kernel is one product of the inputs as they lie; that of `direct`
+  transposes them first, and XLA lets this copy compute anew, in scalar code, all
+  elementwise operations that made them.
+  """
+  (b, t, c), (k, _, d) = x.shape, kernel.shape
+  taps = kernel.swapaxes(0, 1).reshape(c, k * d)
+  parts = jnp.split(product(x.reshape(b * t, c), taps, window), k, axis=-1)
+  (out,) = window.positions((t,), kernel.shape)
+  shifts = [window.padding[0][0] - i * window.dilation[0] for i in range(k)]
+  zero = jnp.zeros((), parts[0].dtype)
+  return sum(
+    lax.pad(
+      part.reshape(b, t, d), zero, ((0, 0, 0), (shift, out - t - shift, 0), (0, 0, 0))
+    )
+    for part, shift in zip(parts, shifts, strict=True)
   )
 
 
