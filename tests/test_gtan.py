@@ -12,7 +12,6 @@ from configs import gtan as config_file
 from jaxvision import experiment
 from jaxvision.data.temporal import TemporalExamples, Windows
 from jaxvision.errors import UserError
-from jaxvision.interop import export
 from jaxvision.methods.common import detection, windows
 from jaxvision.metrics.temporal import Segments
 
@@ -78,13 +77,6 @@ def test_predict_writes_activitynet_json_and_timelines(folder, tmp_path):
   assert list(content["results"]) == ["video_a"]
   assert all(0 <= a < b <= 1 for a, b in (row["segment"] for row in rows))
   assert list((folder / "predictions").glob("*.png"))
-
-
-def test_export_detects_without_model_code(folder, unchecked):
-  experiment.run(configure(), folder, "export")
-  features = np.random.default_rng(0).normal(size=(3, 64, 8)).astype(np.float32)
-  found = export.read(folder / "export")(features)
-  assert found["segments"].shape == (3, 20, 2)
 
 
 def test_paper_scale_traces_without_data():

@@ -14,7 +14,6 @@ from configs import stigcn as config_file
 from jaxvision import experiment
 from jaxvision.data.skeletons import read_clip
 from jaxvision.errors import UserError
-from jaxvision.interop import export
 from jaxvision.methods import stigcn as method
 from jaxvision.methods.common import skeleton_data, skeleton_predictions
 from jaxvision.metrics.classification import fuse_scores, in_top_k
@@ -94,14 +93,6 @@ def test_films_of_two_persons_and_of_two_files_of_one_name(tmp_path, normalize):
   assert [frames(tmp_path / f"a_{i}.gif") for i in (0, 1)] == [24, 5]
   content = json.loads((tmp_path / "predictions.json").read_text())
   assert [row["class"] for row in content.values()] == [data.classes[2]] * 2
-
-
-def test_export_predicts_without_model_code(folder, unchecked):
-  experiment.run(configure(), folder, "export")
-  clips = read_clip(GOLDEN, persons=1, length=32)[None].repeat(3, 0)
-  found = export.read(folder / "export")(clips)
-  assert found["probabilities"].shape == (3, 8)
-  assert found["importance"].shape == (3, 1, 32, 25)
 
 
 def test_statistics_are_those_of_the_logits():
