@@ -12,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxvision import experiment
+from jaxvision.interop import onnx
 from jaxvision.ops import trees
 from jaxvision.train.stage import Method
 from jaxvision.typing import PyTree
@@ -90,12 +91,4 @@ def _random(spec: PyTree) -> PyTree:
 
 def inputs(method: Method, size: int) -> PyTree:
   """Returns a random batch of what `predict` takes."""
-  rng = np.random.default_rng(1)
-
-  def fill(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
-    shape = (size, *leaf.shape[1:])
-    if jnp.issubdtype(leaf.dtype, jnp.integer):
-      return rng.integers(0, 256, shape).astype(leaf.dtype)
-    return rng.normal(size=shape).astype(leaf.dtype)
-
-  return jax.tree.map(fill, method.inputs)
+  return onnx.random_inputs(method.inputs, size, seed=1)

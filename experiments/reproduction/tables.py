@@ -62,21 +62,18 @@ def _claim(row: Mapping[str, Any]) -> tuple[str, ...]:
 def by_paper(found: Sequence[Report]) -> Table:
   """Returns how many claims of each paper have each verdict, and of all of them."""
   counts = [reports.counts(report) for report in found]
-  columns = [
-    v for v in reports.VERDICTS if v != reports.NOT_RUN or count_all(counts, v)
-  ]
+  columns = [v for v in reports.VERDICTS if v != reports.NOT_RUN or _total(counts, v)]
   rows = [
     (report["title"], runs(report), str(len(report["claims"])), *_cells(count, columns))
     for report, count in zip(found, counts, strict=True)
   ]
   claimed = sum(len(report["claims"]) for report in found)
-  total = {verdict: count_all(counts, verdict) for verdict in columns}
+  total = {verdict: _total(counts, verdict) for verdict in columns}
   rows.append(("all", "", str(claimed), *_cells(total, columns)))
   return Table(("paper", "runs", "claims", *columns), rows)
 
 
-def count_all(counts: Sequence[Mapping[str, int]], verdict: str) -> int:
-  """Sums up how many claims have a verdict."""
+def _total(counts: Sequence[Mapping[str, int]], verdict: str) -> int:
   return sum(count.get(verdict, 0) for count in counts)
 
 

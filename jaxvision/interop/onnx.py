@@ -53,7 +53,7 @@ def write(
   """
   fn = lambda x: predict(variables, x)
   content = _convert(fn, inputs, batch_size)
-  found = _difference(fn, content, _random(inputs, batch_size or SIZE))
+  found = _difference(fn, content, random_inputs(inputs, batch_size or SIZE))
   if not found <= TOLERANCE:
     raise UserError(
       f"jax2onnx converts this model wrongly: outputs are off by {found}."
@@ -114,8 +114,15 @@ def _names(tree: PyTree, alone: str) -> list[str]:
   return [path or alone for path in trees.paths(tree)]
 
 
-def _random(inputs: PyTree, size: int) -> PyTree:
-  rng = np.random.default_rng(0)
+def random_inputs(inputs: PyTree, size: int, *, seed: int = 0) -> PyTree:
+  """Returns a batch of normal numbers; of integers, of pixels.
+
+  Args:
+    inputs: `jax.ShapeDtypeStruct`s, whose first axis is the batch.
+    size: of the batch.
+    seed: of the numbers.
+  """
+  rng = np.random.default_rng(seed)
 
   def fill(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
     shape = (size, *leaf.shape[1:])
