@@ -125,7 +125,7 @@ support.show(figures.save(figure, pictures / "halves.png"))
 # ## Training
 #
 # Three stages, `teacher`, `autoencoder` and `student`, on Fashion-MNIST, if that is
-# found or can be downloaded, otherwise on the 8x8 digits. They took 150 seconds of CPU
+# found or can be downloaded, otherwise on the 8x8 digits. They took 111 seconds of CPU
 # time. A run that is stopped resumes inside any of them; after a change of the config,
 # give it another folder.
 

@@ -104,7 +104,7 @@ support.show(figures.save(figure, pictures / "temperature.png"))
 #
 # The default trains a small CNN in floating point, then its weights with the levels -1,
 # 0, 1, on Fashion-MNIST, if that is found or can be downloaded, otherwise on the 8x8
-# digits. It took 149 seconds of CPU time. Run the cell again after an interruption, and
+# digits. It took 153 seconds of CPU time. Run the cell again after an interruption, and
 # it resumes; after a change of the config, give it another folder.
 
 # %%

@@ -112,7 +112,7 @@ support.show(figures.save(figure, pictures / "speed.png"))
 # %% [markdown]
 # ## Training
 #
-# The default took 39 to 49 seconds on two busy CPU cores. Run the cell again after an
+# The default took 33 seconds of CPU time. Run the cell again after an
 # interruption, and it resumes; after a change of the config, give it another folder.
 
 # %%
